@@ -1,0 +1,42 @@
+# make run    set up, then serve the demo on http://127.0.0.1:8000
+# make test   set up, then every check and the suite
+.PHONY: run test test-slow check bundle constraints format help
+BIN := .venv/bin
+PORT ?= 8000
+
+run: ## set up and serve the demo (pool, index and server from nothing)
+	@sh bootstrap.sh run
+	$(BIN)/yuyin demo --port $(PORT)
+
+test: check ## set up, check and run the suite
+	$(BIN)/pytest -q -n 2 --dist worksteal -m "not slow"
+
+test-slow: ## what takes longer: real pools, crash tests, the shipped bundle's figures
+	@sh bootstrap.sh test
+	$(BIN)/pytest -q -m slow --timeout 1500
+
+check: ## format, lint, types, arrows
+	@sh bootstrap.sh test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: ## let ruff write the format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bundle: ## make the shipped bundle anew: render adverts and music, extract, train, export (<= 45 min on 2 cores)
+	@sh bootstrap.sh test
+	$(BIN)/yuyin dataset synth --pairs 1500 --seed 1 -o build/bundle/dataset
+	$(BIN)/yuyin features extract build/bundle/dataset --profile lite
+	$(BIN)/yuyin train build/bundle/dataset --system yuyin --preset lite --seed 1 -o build/bundle/run
+	$(BIN)/yuyin export build/bundle/run -o model/shipped/lite --force
+
+constraints: ## resolve constraints.txt anew, for Python 3.11 to 3.14, with hashes and without addresses
+	mkdir -p build/constraints && sed '/"torch/d' pyproject.toml > build/constraints/pyproject.toml
+	cd build/constraints && ../../$(BIN)/uv pip compile --universal -q --python-version 3.11 --generate-hashes \
+	    --no-header --no-annotate --no-emit-index-url --extra cpu --extra train --group dev pyproject.toml -o ../../constraints.txt
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile

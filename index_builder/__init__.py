@@ -1,0 +1,1 @@
+"""Offline: a music pool and a bundle in, an immutable snapshot out."""

@@ -1,0 +1,1 @@
+"""Finished ads, lists or synthetic worlds in, dataset folders of pairs and features out."""

@@ -1,0 +1,1 @@
+"""A seed in, adverts and music with known factors out."""

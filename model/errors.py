@@ -1,0 +1,182 @@
+"""Every error that YuYin raises on purpose, by stable `code`; HTTP statuses are given once, in `service.errors`.
+
+* YuyinError
+  + MediaError              something is wrong with a media file that was handed in
+    x NotMedia              not_media          no container that we can open
+    x NoVideoStream         no_video_stream    media, but nothing to look at
+    x NoAudioStream         no_audio_stream    media, but nothing to listen to
+    x Encrypted             encrypted          protected by DRM (encv, enca, sinf boxes)
+    x CannotDecode          cannot_decode      a known container that cannot be decoded
+    x EmptyBody             empty_body         zero bytes
+    x VideoTooLarge         video_too_large    more bytes or pixels than allowed
+    x VideoTooLong          video_too_long     more seconds than allowed
+    x VideoTooCostly        video_too_costly   more CPU or memory than allowed to decode
+  + ArtifactError           something is wrong with a folder that we wrote
+    x Corrupt               corrupt            a file differs from its manifest, or is missing
+    x Mismatch              mismatch           parts made by different recipes or bundles
+    x NotFound              not_found          no such snapshot, bundle, track, job
+  + InputError              something is wrong with what the user wrote
+    x BadOptions            bad_options        an option is unknown or has a wrong value
+    x BadDataset            bad_dataset        a dataset or pairs list cannot be used
+    x BadPool               bad_pool           a pool or its catalogue cannot be used
+  + Busy                    something else has to end first
+    x ReindexRunning        reindex_running    one reindex at a time
+    x Overloaded            overloaded         too many requests in flight
+    x StoreLocked           store_locked       another process is writing this store
+    x NotReady              not_ready          no snapshot is loaded yet
+  + Refused                 the caller may not do this
+    x Unauthenticated       unauthenticated    no key, or an unknown one
+    x Forbidden             forbidden          the key lacks the scope, or the host is fenced off
+"""
+
+
+class YuyinError(Exception):
+    """Base class; `code` is stable and machine-readable, the message is one sentence with the fix in it."""
+
+    code = "internal"
+
+
+class MediaError(YuyinError):
+    """A media file that was handed in cannot be used."""
+
+
+class NotMedia(MediaError):
+    """The bytes are no media container that we can open."""
+
+    code = "not_media"
+
+
+class NoVideoStream(MediaError):
+    """Media, but without a picture."""
+
+    code = "no_video_stream"
+
+
+class NoAudioStream(MediaError):
+    """Media, but without sound."""
+
+    code = "no_audio_stream"
+
+
+class Encrypted(MediaError):
+    """Media protected by DRM."""
+
+    code = "encrypted"
+
+
+class CannotDecode(MediaError):
+    """A known container whose contents cannot be decoded; a header cut off counts too."""
+
+    code = "cannot_decode"
+
+
+class EmptyBody(MediaError):
+    """Zero bytes."""
+
+    code = "empty_body"
+
+
+class VideoTooLarge(MediaError):
+    """More bytes, pixels or streams than the limits allow."""
+
+    code = "video_too_large"
+
+
+class VideoTooLong(MediaError):
+    """More seconds than the limits allow."""
+
+    code = "video_too_long"
+
+
+class VideoTooCostly(MediaError):
+    """Decoding took more CPU time or memory than the limits allow."""
+
+    code = "video_too_costly"
+
+
+class ArtifactError(YuyinError):
+    """A folder that we wrote cannot be used."""
+
+
+class Corrupt(ArtifactError):
+    """A file is missing or differs from its manifest."""
+
+    code = "corrupt"
+
+
+class Mismatch(ArtifactError):
+    """Two parts were made by different recipes or bundles."""
+
+    code = "mismatch"
+
+
+class NotFound(ArtifactError):
+    """No such snapshot, bundle, track or job."""
+
+    code = "not_found"
+
+
+class InputError(YuyinError):
+    """What the user wrote cannot be used."""
+
+
+class BadOptions(InputError):
+    """An option is unknown or has a wrong value."""
+
+    code = "bad_options"
+
+
+class BadDataset(InputError):
+    """A dataset folder or pairs list cannot be used."""
+
+    code = "bad_dataset"
+
+
+class BadPool(InputError):
+    """A music pool or its catalogue cannot be used."""
+
+    code = "bad_pool"
+
+
+class Busy(YuyinError):
+    """Something else has to end first."""
+
+
+class ReindexRunning(Busy):
+    """A reindex is running already."""
+
+    code = "reindex_running"
+
+
+class Overloaded(Busy):
+    """Too many requests are in flight."""
+
+    code = "overloaded"
+
+
+class StoreLocked(Busy):
+    """Another process is writing this store."""
+
+    code = "store_locked"
+
+
+class NotReady(Busy):
+    """No snapshot is loaded yet."""
+
+    code = "not_ready"
+
+
+class Refused(YuyinError):
+    """The caller may not do this."""
+
+
+class Unauthenticated(Refused):
+    """No key, or an unknown one."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(Refused):
+    """The key lacks the scope, or the host or origin is fenced off."""
+
+    code = "forbidden"

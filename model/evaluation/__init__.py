@@ -1,0 +1,1 @@
+"""Embeddings of pairs in, ranks, recalls and their intervals out."""

@@ -1,0 +1,1 @@
+"""Embeddings in, a scalar out: pure functions, one paper each."""

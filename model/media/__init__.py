@@ -1,0 +1,1 @@
+"""Files in, frames, grey motion and samples out: the only place that touches FFmpeg."""

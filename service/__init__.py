@@ -1,0 +1,1 @@
+"""Online: one video in, ranked tracks of the current snapshot out."""

@@ -1,0 +1,1 @@
+"""Where state that outlives a request is kept."""
