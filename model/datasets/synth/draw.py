@@ -1,0 +1,56 @@
+"""A number of pairs and a seed in, who meets whom and for how long out; nothing is rendered yet."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.datasets.synth.advert import draw_duration_s
+from model.datasets.synth.factors import TrackFactors
+from model.datasets.synth.world import (
+    AdLatents,
+    TrackLatents,
+    World,
+    choose,
+    draw_ads,
+    draw_tracks,
+    utility,
+)
+from model.grid import EPSILON_S, Grid
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """n ads, m tracks, and the editors' choices."""
+
+    ads: AdLatents
+    tracks: TrackLatents
+    chosen: NDArray[np.int64]  # (n,) row of the track
+    factors: dict[int, TrackFactors]  # of the tracks that were chosen, by row
+    length_s: NDArray[np.float64]  # (n,) of each picture
+    start_s: NDArray[np.float64]  # (n,) where in its track each ad's clip begins
+
+
+def draw_start_s(track_s: float, picture_s: float, rng: np.random.Generator) -> float:
+    """A start on the grid with the picture's length of music left, as the service offers; else 0."""
+    grid = Grid()
+    starts = grid.starts(track_s)
+    first, _ = grid.candidates(starts, track_s, picture_s)
+    whole = starts[first][
+        np.mod(starts[first] + EPSILON_S, grid.hop_s) < 2 * EPSILON_S
+    ]  # the ending may lie off it
+    return float(rng.choice(whole))
+
+
+def draw(world: World, pairs: int, seed: int) -> Draw:
+    """Draw ads and as many tracks, let the editors choose, and place the clips."""
+    rng = np.random.default_rng(np.random.SeedSequence([seed, world.world_seed]))
+    ads = draw_ads(world, pairs, rng)
+    tracks = draw_tracks(world, pairs, rng)
+    chosen = choose(utility(world, ads, tracks), tracks.log_popularity, rng)
+    factors = {int(j): TrackFactors.from_latents(tracks, int(j), seed) for j in np.unique(chosen)}
+    length_s = np.array([draw_duration_s(rng) for _ in range(pairs)])
+    start_s = [
+        draw_start_s(factors[int(j)].duration_s, s, rng) for j, s in zip(chosen, length_s, strict=True)
+    ]
+    return Draw(ads, tracks, chosen, factors, length_s, np.array(start_s, np.float64))

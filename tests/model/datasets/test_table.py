@@ -1,0 +1,149 @@
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from model.artifact import write_json
+from model.datasets.table import (
+    Dataset,
+    Ragged,
+    features_folder,
+    pairs_digest,
+    write_array,
+    write_dataset,
+    write_pairs,
+)
+from model.errors import BadDataset
+from model.features.sequence import Sequence
+
+
+def columns(n=3, **changes):
+    text = {name: np.array([f"{name}{i}" for i in range(n)]) for name in ("pair_id", "track_id", "group")}
+    rest = {
+        "category": np.full(n, "baby"),
+        "tag": np.full(n, "baby care"),
+        "split": np.full(n, "train"),
+        "video_path": np.full(n, ""),
+        "music_path": np.full(n, "mus/é.flac"),
+        "length_s": np.arange(n) + 0.25,
+        "start_s": np.zeros(n),
+    }
+    return text | rest | changes
+
+
+@pytest.mark.parametrize("n", [0, 1, 5])
+def test_what_is_written_is_read(tmp_path, n):
+    write_dataset(tmp_path, {"kind": "made up"}, columns(n))
+    dataset = Dataset.open(tmp_path)
+    assert len(dataset) == n
+    assert dataset.manifest["kind"] == "made up"
+    for name, column in columns(n).items():
+        assert dataset.pairs[name].tolist() == column.tolist()
+        assert dataset.pairs[name].dtype.kind == ("f" if name.endswith("_s") else "U")
+
+
+def test_a_folder_without_its_last_file_is_no_dataset(tmp_path):
+    write_pairs(tmp_path, columns())
+    with pytest.raises(BadDataset, match="no finished dataset"):
+        Dataset.open(tmp_path)
+    with pytest.raises(BadDataset, match="no finished dataset"):
+        Dataset.open(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"split": np.array(["train", "dev", "test"])}, "dev"),
+        ({"pair_id": np.array(["a", "b", "a"])}, "one pair_id"),
+        ({"length_s": np.array([1, np.nan, 2])}, "length_s"),
+        ({"start_s": np.array([1.0, -1, 2])}, "start_s"),
+        ({"start_s": np.array(["1", "2", "soon"])}, "no numbers"),
+        ({"tag": np.array(["one"])}, "differ in length"),
+    ],
+)
+def test_pairs_that_cannot_be_are_not_written(tmp_path, changes, says):
+    with pytest.raises(BadDataset, match=says):
+        write_dataset(tmp_path, {}, columns(3, **changes))
+    assert not (tmp_path / "dataset.json").exists()
+
+
+def test_a_missing_column_or_cell_is_named(tmp_path):
+    write_dataset(tmp_path, {}, columns())
+    table = pq.read_table(tmp_path / "pairs.parquet")
+    pq.write_table(table.drop_columns(["tag"]), tmp_path / "pairs.parquet")
+    with pytest.raises(BadDataset, match="'tag'"):
+        Dataset.open(tmp_path)
+    holes = table.set_column(table.column_names.index("group"), "group", pa.array(["a", None, "b"]))
+    pq.write_table(holes, tmp_path / "pairs.parquet")
+    with pytest.raises(BadDataset, match="empty cells"):
+        Dataset.open(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["dataset.json", "pairs.parquet"])
+def test_garbage_is_a_bad_dataset(tmp_path, file):
+    write_dataset(tmp_path, {}, columns())
+    (tmp_path / file).write_bytes(b"{ not what it says")
+    with pytest.raises(BadDataset, match="cannot be read"):
+        Dataset.open(tmp_path)
+
+
+def test_an_other_schema_is_refused(tmp_path):
+    write_dataset(tmp_path, {}, columns())
+    manifest = json.loads((tmp_path / "dataset.json").read_text())
+    write_json(tmp_path / "dataset.json", manifest | {"schema": 2})
+    with pytest.raises(BadDataset, match="schema 2"):
+        Dataset.open(tmp_path)
+
+
+def some_rows(lengths):
+    rng = np.random.default_rng(0)
+    return [Sequence(rng.normal(size=(t, 4)).astype(np.float32), np.sort(rng.random(t))) for t in lengths]
+
+
+def write_features(folder, rows, ids):
+    Ragged.stack(rows).write(features_folder(folder, "lite"), "frames")
+    write_json(features_folder(folder, "lite") / "features.json", {"pairs": pairs_digest(ids)})
+
+
+def test_features_come_back_row_by_row(tmp_path):
+    write_dataset(tmp_path, {}, columns(3))
+    rows = some_rows([2, 0, 5])
+    write_features(tmp_path, rows, columns(3)["pair_id"])
+    ragged = Dataset.open(tmp_path).features("frames")
+    assert len(ragged) == 3
+    for found, wanted in zip(ragged, rows, strict=True):
+        np.testing.assert_array_equal(found.values, wanted.values)
+        np.testing.assert_array_equal(found.times_s, wanted.times_s)
+
+
+def test_features_of_other_pairs_are_refused(tmp_path):
+    write_dataset(tmp_path, {}, columns(3))
+    with pytest.raises(BadDataset, match="features extract"):
+        Dataset.open(tmp_path).features("frames")
+    write_features(tmp_path, some_rows([1, 1, 1]), np.array(["x", "y", "z"]))
+    with pytest.raises(BadDataset, match="other pairs"):
+        Dataset.open(tmp_path).features("frames")
+    write_features(tmp_path, some_rows([1, 1]), columns(3)["pair_id"])
+    with pytest.raises(BadDataset, match="other pairs"):
+        Dataset.open(tmp_path).features("frames")
+    with pytest.raises(BadDataset, match="'motion'"):
+        Dataset.open(tmp_path).features("motion")
+
+
+def test_offsets_that_do_not_fit_are_refused(tmp_path):
+    write_dataset(tmp_path, {}, columns(3))
+    write_features(tmp_path, some_rows([1, 2, 3]), columns(3)["pair_id"])
+    for offsets in ([0, 3, 1, 6], [0, 1, 3, 5], [1, 1, 3, 6], []):
+        write_array(features_folder(tmp_path, "lite") / "frames.offsets.npy", np.array(offsets, np.int64))
+        with pytest.raises(BadDataset, match="do not fit"):
+            Dataset.open(tmp_path).features("frames")
+
+
+def test_a_pickle_is_never_read(tmp_path):
+    write_dataset(tmp_path, {}, columns(1))
+    write_features(tmp_path, some_rows([1]), columns(1)["pair_id"])
+    np.save(features_folder(tmp_path, "lite") / "frames.npy", np.array([{}], object), allow_pickle=True)
+    with pytest.raises(BadDataset, match="cannot be read"):
+        Dataset.open(tmp_path).features("frames")
