@@ -1,0 +1,94 @@
+"""POST /admin/reindex, GET /admin/snapshots, POST /admin/snapshots/{id}/activate: which index is in force."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Depends, Response
+
+from index_builder import snapshot as snapshots
+from model.bundle import shipped_bundle
+from model.errors import BadOptions, NotFound
+from service.deps import Parts, PartsDep, needs
+from service.jobs import Build
+from service.routes.responses import errors
+from service.schemas import Job, ReindexRequest, SnapshotEntry, SnapshotList
+
+router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(needs("admin"))])
+
+SHIPPED = "shipped"  # the name of the bundle that lies in the package
+_ID = re.compile(r"[0-9a-f]{8,64}")  # ids are hashes: nothing else reaches the file system
+
+
+@router.post("/reindex", status_code=202, responses=errors(401, 403, 409, 422))
+def reindex(
+    parts: PartsDep, response: Response, asked: Annotated[ReindexRequest | None, Body()] = None
+) -> Job:
+    """Build the next snapshot in the background and put it in force; requests go on meanwhile.
+
+    What is already in the feature store is not computed again unless `recompute` is true.
+    """
+    asked = asked or ReindexRequest()
+    pool, bundle = _pool(parts, asked.pool), _bundle(parts, asked.bundle)
+    job = parts.reindexer.start(Build(pool, parts.settings.store, bundle, asked.recompute))
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    return job
+
+
+def _pool(parts: Parts, name: str | None) -> Path:
+    pools = parts.settings.pools
+    if not pools:
+        raise BadOptions('no pool is configured: set YUYIN_POOLS, such as {"house": "/music"}, and restart')
+    if name is None:
+        name = parts.settings.default_pool or (next(iter(pools)) if len(pools) == 1 else None)
+    if name not in pools:
+        raise BadOptions(f"'pool': give one of the configured names {sorted(pools)}")
+    return pools[name]
+
+
+def _bundle(parts: Parts, bundle_id: str | None) -> Path:
+    serving = parts.current.peek()
+    if bundle_id is None:
+        bundle_id = serving.bundle.id if serving else SHIPPED
+    if bundle_id == SHIPPED:
+        return shipped_bundle()
+    folder = parts.settings.store / "bundles" / bundle_id
+    if not _ID.fullmatch(bundle_id) or not folder.is_dir():
+        raise BadOptions(
+            f"'bundle': the store has no bundle of this id; {SHIPPED!r} is the one of this version"
+        )
+    return folder
+
+
+@router.get("/snapshots", responses=errors(401, 403))
+def list_snapshots(parts: PartsDep) -> SnapshotList:
+    """Every snapshot of the store, and which one answers."""
+    return SnapshotList(snapshots=_entries(parts))
+
+
+def _entries(parts: Parts) -> list[SnapshotEntry]:
+    serving = parts.current.peek()
+    in_force = serving.snapshot.id if serving else None
+    return [
+        SnapshotEntry(
+            id=one.id,
+            bundle=one.bundle_id,
+            tracks=one.tracks,
+            segments=one.segments,
+            used_at=datetime.fromtimestamp(one.used_s, UTC).isoformat(timespec="seconds"),
+            passed=one.passed,
+            current=one.current,
+            serving=one.id == in_force,
+        )
+        for one in snapshots.list_snapshots(parts.settings.store)
+    ]
+
+
+@router.post("/snapshots/{snapshot_id}/activate", responses=errors(401, 403, 404, 409))
+def activate(snapshot_id: str, parts: PartsDep) -> SnapshotEntry:
+    """Verify a snapshot and its bundle, put the pair in force, then answer; a fault changes nothing."""
+    if not _ID.fullmatch(snapshot_id):
+        raise NotFound("there is no snapshot of this id")
+    parts.current.activate(snapshot_id)
+    return next(entry for entry in _entries(parts) if entry.id == snapshot_id)

@@ -1,0 +1,64 @@
+"""GET /livez, /readyz, /version: is the process alive, can it answer, and what is it."""
+
+from importlib.metadata import version as distribution_version
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from service.deps import Parts, PartsDep, any_key
+from service.errors import problem
+from service.routes.responses import errors
+from service.schemas import Ready, Version
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/livez")
+async def livez() -> dict[str, str]:
+    """The process answers; nothing else is asked. A restart is the cure if it does not."""
+    return {"status": "alive"}
+
+
+@router.get("/readyz", response_model=Ready, responses=errors(503))
+async def readyz(request: Request, parts: PartsDep) -> Ready | Response:
+    """Whether a recommendation can be answered, and which part is missing if not.
+
+    `degraded` means that CURRENT names a snapshot that was refused and the one before keeps serving.
+    """
+    serving, found = parts.current.peek(), _parts(parts)
+    if serving is None:
+        detail = "; ".join(f"{name}: {state}" for name, state in found.items() if state != "ok")
+        return problem(request, "not_ready", detail, parts=found)
+    status = "ready" if all(state == "ok" for state in found.values()) else "degraded"
+    return Ready.model_validate(
+        {"status": status, "snapshot": serving.snapshot.id, "bundle": serving.bundle.id, "parts": found}
+    )
+
+
+def _parts(parts: Parts) -> dict[str, str]:
+    serving, refusal = parts.current.peek(), parts.current.refusal
+    found = {
+        "store": "ok"
+        if parts.settings.store.is_dir()
+        else "missing: build one with 'yuyin index build POOL'",
+        "snapshot": "ok" if serving else "missing: build one with 'yuyin index build POOL'",
+        "bundle": "ok" if serving else "none loaded, since a snapshot names it",
+    }
+    if refusal is not None:
+        found["snapshot"] = f"{refusal.snapshot_id} was refused ({refusal.code}): the server's log says why"
+    return found
+
+
+@router.get("/version", dependencies=[Depends(any_key)], responses=errors(401))
+async def version(parts: PartsDep) -> Version:
+    """What runs here, and the words that the bundle understands."""
+    serving = parts.current.peek()
+    bundle = serving.bundle if serving else None
+    return Version(
+        version=distribution_version("yuyin"),
+        snapshot=serving.snapshot.id if serving else None,
+        bundle=bundle.id if bundle else None,
+        system=bundle.system if bundle else None,
+        profile=bundle.profile if bundle else None,
+        tags=list(bundle.tags) if bundle else [],
+        recipe=bundle.recipe if bundle else None,
+    )

@@ -1,0 +1,139 @@
+"""STORE/CURRENT in, the one (snapshot, bundle) pair that answers out; changed as one, never mixed."""
+
+import asyncio
+import logging
+import threading
+import time
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from index_builder import snapshot as snapshots
+from index_builder.snapshot import Snapshot
+from model.bundle import Bundle
+from model.errors import Mismatch, NotReady, YuyinError
+from model.features.profiles import Profile, load_profile
+from model.features.sequence import Sequence
+
+log = logging.getLogger("yuyin.service")
+
+RETRY_S = 30.0  # a refused snapshot is looked at again: its bundle may have been copied in meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What a request takes once and keeps to its end."""
+
+    snapshot: Snapshot
+    bundle: Bundle
+    profile: Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A snapshot that CURRENT names and that cannot be served."""
+
+    snapshot_id: str
+    code: str
+    at_s: float  # monotonic
+
+
+def open_serving(store: Path, snapshot_id: str) -> Serving:
+    """Load a snapshot and the bundle it names, check that they fit, and run each video tower once.
+
+    Raises:
+        YuyinError: if either is missing, fails its hashes, or they do not belong together.
+    """
+    snapshot = Snapshot.open(store, snapshot_id)
+    bundle = Bundle.open(store / "bundles" / snapshot.bundle_id)
+    if (bundle.id, bundle.dim) != (snapshot.bundle_id, snapshot.dim):
+        raise Mismatch(f"snapshot {snapshot_id} was not made by bundle {bundle.id}: build it again")
+    serving = Serving(snapshot, bundle, load_profile(bundle.profile))
+    _warm(serving)
+    return serving
+
+
+def _warm(serving: Serving) -> None:
+    """One run of the video tower: the first request pays nothing, and a tower that cannot run is refused."""
+    times_s = np.arange(4, dtype=np.float64)
+    rows = {
+        name: Sequence(np.zeros((4, len(extractor.features)), np.float32), times_s)
+        for name, extractor in serving.profile.video.items()
+    }
+    serving.bundle.embed_video(rows)
+
+
+class Current:
+    """Holds the pair in force. Every method may be called from any thread; loads happen one at a time."""
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self._loading = threading.Lock()
+        self._serving: Serving | None = None
+        self._refusal: Refusal | None = None
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """The snapshot that CURRENT names and that was refused; None while all is well."""
+        return self._refusal
+
+    def peek(self) -> Serving | None:
+        """The pair in force, if there is one."""
+        return self._serving
+
+    def take(self) -> Serving:
+        """The pair in force; raises `NotReady` while there is none."""
+        serving = self._serving
+        if serving is None:
+            raise NotReady(
+                "no snapshot is loaded yet: build one with 'yuyin index build POOL', /readyz says more"
+            )
+        return serving
+
+    def follow(self, *, again: bool = False) -> None:
+        """Load what CURRENT names if it is another than the one in force; a broken one changes nothing.
+
+        Args:
+            again: look at a refused one at once; otherwise only every `RETRY_S`.
+        """
+        with self._loading:
+            named = snapshots.current(self._store)
+            if named is None or (self._serving is not None and named == self._serving.snapshot.id):
+                self._refusal = None
+                return
+            if not again and self._refused_lately(named):
+                return
+            try:
+                self._serving = open_serving(self._store, named)
+            except (YuyinError, OSError, ValueError, RuntimeError) as error:
+                code = error.code if isinstance(error, YuyinError) else "corrupt"
+                self._refusal = Refusal(named, code, time.monotonic())
+                log.warning("snapshot refused", extra={"snapshot": named, "code": code, "reason": str(error)})
+                return
+            self._refusal = None
+            log.info("snapshot in force", extra={"snapshot": named, "bundle": self._serving.bundle.id})
+
+    def _refused_lately(self, snapshot_id: str) -> bool:
+        refusal = self._refusal
+        return (
+            refusal is not None
+            and refusal.snapshot_id == snapshot_id
+            and time.monotonic() - refusal.at_s < RETRY_S
+        )
+
+    def activate(self, snapshot_id: str) -> Serving:
+        """Verify and load a snapshot, then make it CURRENT and put it in force; any fault changes nothing."""
+        with self._loading:
+            serving = open_serving(self._store, snapshot_id)
+            snapshots.activate(self._store, snapshot_id)
+            self._serving, self._refusal = serving, None
+            log.info("snapshot in force", extra={"snapshot": snapshot_id, "bundle": serving.bundle.id})
+            return serving
+
+    async def watch(self, loader: Executor, every_s: float) -> None:
+        """Follow CURRENT until cancelled: `yuyin index activate` may run in another process."""
+        while True:
+            await asyncio.sleep(every_s)
+            await asyncio.get_running_loop().run_in_executor(loader, self.follow)

@@ -1,0 +1,113 @@
+"""YUYIN_* variables in, one frozen `Settings` out; read at the edge, passed down as arguments."""
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from model.media.streams import VideoLimits
+
+Scope = Literal["recommend", "catalogue", "admin"]
+SCOPES: tuple[Scope, ...] = ("recommend", "catalogue", "admin")
+
+_VIDEO = VideoLimits()  # one place for the numbers of design section 8
+_field = partial(Field, gt=0)
+
+
+class Limits(BaseModel):
+    """What one uploaded video may cost."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_bytes: int = _field(default=_VIDEO.max_bytes, description="Largest upload, in bytes.")
+    max_duration_s: float = _field(default=_VIDEO.max_duration_s, description="Longest video, in seconds.")
+    max_side_px: int = _field(default=_VIDEO.max_side_px, description="Largest width or height, in pixels.")
+    max_streams: int = _field(default=_VIDEO.max_streams, description="Most streams in one container.")
+    max_memory_bytes: int = _field(
+        default=_VIDEO.max_memory_bytes, description="Memory that the process decoding one video may use."
+    )
+    max_cpu_s: float = _field(default=_VIDEO.max_cpu_s, description="CPU seconds to decode one video.")
+    max_wall_s: float = _field(
+        default=_VIDEO.max_wall_s, description="Wall-clock seconds to decode one video; against hangs only."
+    )
+    decoder_threads: int = _field(default=_VIDEO.decoder_threads, description="Threads of one decoder.")
+
+    def for_video(self) -> VideoLimits:
+        """The same numbers as the decoder takes them."""
+        return VideoLimits(**self.model_dump())
+
+
+class KeyEntry(BaseModel):
+    """One API key: only its hash is kept, so that a leaked configuration opens nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] = Field(
+        description="Hex sha256 of the key; keys are 256 random bits, so it cannot be guessed back."
+    )
+    scopes: frozenset[Scope] = Field(
+        default=frozenset({"recommend"}), description="What the key opens: recommend, catalogue, admin."
+    )
+
+
+def _twice_the_cores() -> int:
+    return 2 * (os.cpu_count() or 1)
+
+
+class Settings(BaseSettings):
+    """Everything that can be set about the service; each as YUYIN_<NAME>, nested ones with `__` between."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="YUYIN_", env_nested_delimiter="__", frozen=True, extra="forbid"
+    )
+
+    store: Path = Field(default=Path("store"), description="Folder of bundles, snapshots, features and jobs.")
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address to listen on; without keys only a loopback address is accepted.",
+    )
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    pools: dict[str, Path] = Field(
+        default_factory=dict,
+        description='Music folders by name, as JSON such as {"house": "/music"}; '
+        "/admin/reindex takes a name, never a path.",
+    )
+    default_pool: str | None = Field(
+        default=None,
+        description="The pool that /admin/reindex takes when none is named; the only one if there is one.",
+    )
+    keys: dict[str, KeyEntry] = Field(
+        default_factory=dict, description="API keys by name, hashed: {name: {sha256, scopes}}, as JSON."
+    )
+    keys_file: Path | None = Field(
+        default=None, description="JSON file with more entries of the form of `keys`."
+    )
+    limits: Limits = Field(default_factory=Limits, description="What one uploaded video may cost.")
+    in_flight: int = Field(
+        default_factory=_twice_the_cores, ge=1, description="Videos worked on at once; default 2 x cores."
+    )
+    queue: int = Field(
+        default=32,
+        ge=0,
+        description="Videos that may wait beyond those; the next is answered 429 overloaded.",
+    )
+    top_k_default: int = Field(
+        default=10, ge=1, le=100, description="Tracks returned when none are asked for."
+    )
+    top_k_max: int = Field(default=100, ge=1, le=100, description="Most tracks one answer may hold.")
+    follow_s: float = Field(
+        default=1.0,
+        gt=0,
+        description="How often STORE/CURRENT is looked at for a snapshot activated elsewhere.",
+    )
+
+    @model_validator(mode="after")
+    def _defaults_exist(self) -> "Settings":
+        if self.default_pool is not None and self.default_pool not in self.pools:
+            raise ValueError(f"default_pool {self.default_pool!r} is not one of pools: {sorted(self.pools)}")
+        if self.top_k_default > self.top_k_max:
+            raise ValueError("top_k_default is larger than top_k_max")
+        return self

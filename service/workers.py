@@ -1,0 +1,63 @@
+"""Blocking work in, its result out, the event loop free: so many at once, so many waiting, no more."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+from starlette.requests import ClientDisconnect
+
+from model.errors import Overloaded
+
+Result = TypeVar("Result")
+
+GONE_POLL_S = 0.25  # how soon work that nobody waits for any more gives up its place in the queue
+
+
+class Workers:
+    """A bounded thread pool; decoding waits for its child, numpy, ONNX Runtime and FAISS release the GIL."""
+
+    def __init__(self, in_flight: int, queue: int) -> None:
+        self._room = in_flight + queue
+        self._admitted = 0
+        self._threads = ThreadPoolExecutor(in_flight, thread_name_prefix="yuyin-request")
+
+    @property
+    def admitted(self) -> int:
+        """Requests inside: receiving their body, waiting or worked on."""
+        return self._admitted
+
+    @contextmanager
+    def admit(self) -> Iterator[None]:
+        """Take a place from the first byte of the body on, so that waiting uploads are bounded too.
+
+        Called on the event loop only, so the count needs no lock.
+
+        Raises:
+            Overloaded: if all places are taken.
+        """
+        if self._admitted >= self._room:
+            raise Overloaded(f"{self._admitted} requests are in flight already: try again in a moment")
+        self._admitted += 1
+        try:
+            yield
+        finally:
+            self._admitted -= 1
+
+    async def run(self, work: Callable[[], Result], gone: Callable[[], Awaitable[bool]]) -> Result:
+        """Run `work` in a thread.
+
+        Raises:
+            ClientDisconnect: if `gone` becomes true before the work began; begun work is finished.
+        """
+        begun = self._threads.submit(work)  # kept: asyncio's future says cancelled although the thread runs
+        future = asyncio.wrap_future(begun)
+        while not (await asyncio.wait({future}, timeout=GONE_POLL_S))[0]:
+            if await gone() and begun.cancel():
+                raise ClientDisconnect
+        return future.result()
+
+    def close(self) -> None:
+        """Drop what waits, end what runs."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
