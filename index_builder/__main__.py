@@ -1,0 +1,74 @@
+"""`python -m index_builder build`: arguments in, JSON lines out; what the service starts as its child.
+
+Events: `progress` {stage, done, total, progress, eta_s}, and last `done` {snapshot, ...} or `error` {code,
+message}.
+Exit status: 0 done, 1 done with files left out, or failed, 2 the arguments, pool or bundle cannot be used.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from index_builder.build import BuildJob, Progress, build, cores
+from model.errors import InputError, YuyinError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one build and say how it goes."""
+    signal.signal(signal.SIGTERM, _stop)
+    job = _parsed(arguments)
+    try:
+        report = build(job, _say_progress)
+        _say("done", **asdict(report))
+    except YuyinError as error:
+        _say("error", code=error.code, message=str(error))
+        return 2 if isinstance(error, InputError) else 1
+    except BrokenPipeError:  # nobody listens any more: whoever started us is gone
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # or the interpreter complains at its end
+        return 1
+    except OSError as error:
+        _say("error", code="not_writable", message=f"{error}: check the store's disk and permissions")
+        return 1
+    except KeyboardInterrupt:
+        _say("error", code="cancelled", message="stopped; what was finished is kept for the next build")
+        return 1
+    return 1 if report.skipped else 0
+
+
+def _parsed(arguments: Sequence[str] | None) -> BuildJob:
+    parser = argparse.ArgumentParser(prog="python -m index_builder")
+    command = parser.add_subparsers(dest="command", required=True).add_parser("build")
+    command.add_argument("--store", type=Path, required=True)
+    command.add_argument("--pool", type=Path, required=True, help="folder of audio files")
+    command.add_argument("--bundle", type=Path, required=True)
+    command.add_argument("--recompute", action="store_true", help="ignore stored features")
+    command.add_argument("--processes", type=int, default=cores())
+    found = parser.parse_args(arguments)
+    return BuildJob(found.pool, found.store, found.bundle, found.recompute, processes=max(1, found.processes))
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    """SIGTERM ends a build as Ctrl-C does: workers are stopped, what is half written is removed."""
+    raise KeyboardInterrupt
+
+
+def _say_progress(progress: Progress) -> None:
+    _say("progress", **asdict(progress))
+
+
+def _say(event: str, **members: Any) -> None:
+    sys.stdout.write(json.dumps({"event": event, **members}, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

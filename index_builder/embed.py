@@ -1,0 +1,160 @@
+"""One track in, its features, segment vectors and preview out: what a worker process does."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index_builder import facts, previews
+from index_builder.reader import Skipped
+from model.bundle import Bundle
+from model.errors import MediaError
+from model.features.profiles import MusicExtractor, load_profile
+from model.features.sequence import Sequence
+from model.features.sound import Sound
+from model.grid import EPSILON_S
+from model.media.audio import read_audio
+
+FACTS = "facts"  # beside the extractors' names in what is stored of a track
+FACTS_RATE_HZ = 22_050  # what model.features.measures wants
+SHORTEST_S = 1.0  # less is no music
+
+
+@dataclass(frozen=True, slots=True)
+class TrackTask:
+    """One media file and what is known of it already."""
+
+    path: Path
+    name: str  # below the pool, for messages
+    media_sha256: str
+    bundle: Path
+    store: Path
+    stored: dict[str, Sequence]  # by extractor's key in the profile, and FACTS
+
+
+@dataclass(frozen=True, slots=True)
+class TrackVectors:
+    """What the index keeps of a media file; in shapes, n segments and d dimensions."""
+
+    facts: facts.MeasuredFacts
+    segments_s: NDArray[np.float64]  # (n, 2)
+    embeddings: NDArray[np.float32]  # (n, d)
+    computed: dict[str, Sequence]  # what was not stored
+    cpu_s: dict[str, float]  # per stage: decode, features, facts, preview, tower
+
+
+@lru_cache(maxsize=1)
+def _bundle(folder: Path) -> Bundle:
+    return Bundle.open(folder, verify=False, threads=1)  # `build` verified it
+
+
+def embed_track(task: TrackTask) -> TrackVectors | Skipped:
+    """Compute what is missing of a track, then its segments' vectors.
+
+    Every batch of the music tower is one track, whatever else is in the pool: the same file gives the
+    same bits in every build.
+    """
+    bundle = _bundle(task.bundle)
+    extractors = load_profile(bundle.profile).music
+    track = _Track(task)
+    try:
+        if track.duration_s < SHORTEST_S:
+            reason = f"{track.duration_s:.2f} s of sound: a track has at least {SHORTEST_S:g} s"
+            return Skipped(task.name, "too_short", reason)
+        segments_s = bundle.grid.segments(track.duration_s)
+        computed = track.compute(extractors, segments_s)
+    except (MediaError, OSError) as error:
+        return Skipped(task.name, getattr(error, "code", "not_readable"), str(error))
+    known = task.stored | computed
+    music = {name: known[name] for name in extractors}
+    with track.stage("tower"):
+        embeddings = bundle.embed_music(segment_inputs(music, segments_s))
+    return TrackVectors(facts.read(known[FACTS]), segments_s, embeddings, computed, track.cpu_s)
+
+
+class _Track:
+    """One file, decoded as often as its parts want it at another rate, and the CPU time of each stage."""
+
+    def __init__(self, task: TrackTask) -> None:
+        self._task = task
+        self._sounds: dict[int, Sound] = {}
+        self.cpu_s: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Charge what happens inside to `name`."""
+        began_s = time.process_time()
+        try:
+            yield
+        finally:
+            self.cpu_s[name] = self.cpu_s.get(name, 0.0) + time.process_time() - began_s
+
+    @cached_property
+    def duration_s(self) -> float:
+        """The one length that the grid is laid on, whatever rate an extractor wants."""
+        stored = self._task.stored.get(FACTS)
+        return facts.read(stored).duration_s if stored else self._sound(FACTS_RATE_HZ).duration_s
+
+    def compute(
+        self, extractors: dict[str, MusicExtractor], segments_s: NDArray[np.float64]
+    ) -> dict[str, Sequence]:
+        """Everything that is not stored; decodes nothing where all is."""
+        task = self._task
+        computed: dict[str, Sequence] = {}
+        for name, extractor in extractors.items():
+            if name not in task.stored:
+                sound = self._sound(extractor.rate_hz)
+                with self.stage("features"):
+                    computed[name] = extractor(sound, segments_s)
+        if FACTS not in task.stored:
+            sound, stereo = self._sound(FACTS_RATE_HZ), self._stereo
+            with self.stage("facts"):
+                computed[FACTS] = facts.measure(sound, stereo, previews.RATE_HZ)
+        if not previews.there(task.store, task.media_sha256):
+            stereo = self._stereo
+            with self.stage("preview"):
+                previews.write(task.store, task.media_sha256, stereo)
+        return computed
+
+    def _sound(self, rate_hz: int) -> Sound:
+        """Mono, decoded by the same call as in training."""
+        if rate_hz not in self._sounds:
+            with self.stage("decode"):
+                self._sounds[rate_hz] = Sound(read_audio(self._task.path, rate_hz), rate_hz)
+        return self._sounds[rate_hz]
+
+    @cached_property
+    def _stereo(self) -> NDArray[np.float32]:
+        """(n, 2) at the preview's rate; mono is doubled, of more channels the front pair is heard."""
+        with self.stage("decode"):
+            channels = read_audio(self._task.path, previews.RATE_HZ, mono=False)
+            return np.ascontiguousarray(channels[:, [0, -1 if channels.shape[1] < 2 else 1]])
+
+
+def segment_inputs(music: dict[str, Sequence], segments_s: NDArray[np.float64]) -> list[dict[str, Sequence]]:
+    """What the music tower takes of each segment.
+
+    Args:
+        music: a track's sequences by input name.
+        segments_s: (n, 2) starts and ends.
+
+    Returns:
+        n mappings with the same keys. A functional's sequence has one row for each segment, at its middle:
+        row k belongs to segment k. Of any other, a segment takes the rows whose centre lies in it.
+    """
+    middles_s = segments_s.mean(axis=1)
+    inputs: list[dict[str, Sequence]] = [{} for _ in segments_s]
+    for name, sequence in music.items():
+        times_s = sequence.times_s
+        functional = times_s.shape == middles_s.shape and np.allclose(
+            times_s, middles_s, rtol=0, atol=EPSILON_S
+        )
+        for k, (start_s, end_s) in enumerate(segments_s.tolist()):
+            own = Sequence(sequence.values[k : k + 1], times_s[k : k + 1])
+            inputs[k][name] = own if functional else sequence.between(start_s, end_s)
+    return inputs

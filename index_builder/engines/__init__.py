@@ -1,0 +1,1 @@
+"""Who runs the tracks of a build: processes on this machine."""

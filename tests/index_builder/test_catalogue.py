@@ -1,0 +1,108 @@
+"""What is written is what is read; the numpy side agrees with the rows; damage is told."""
+
+import threading
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index_builder.catalogue import Catalogue, TrackFacts, write_catalogue
+from model.errors import Corrupt, NotFound
+
+TRACKS = [
+    TrackFacts("a-1", "0" * 64, 12.5),
+    TrackFacts(
+        track_id="b/2 \u00e9\u97f3",
+        media_sha256="1" * 64,
+        duration_s=200.0,
+        path="deep/\u97f3.flac",
+        external_id="X9",
+        title="'; DROP TABLE tracks; --",
+        artist="\u97f3\u4e50",
+        genres=("Pop", "pop", "J-Pop"),
+        moods=("calm",),
+        bpm=99.5,
+        key="C# minor",
+        loudness_lufs=-14.2,
+        energy=0.4,
+        vocals=False,
+        explicit=True,
+        measured=("bpm",),
+    ),
+    TrackFacts("c", "1" * 64, 3.0, genres=("pop",)),
+]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    write_catalogue(tmp_path / "catalogue.sqlite", TRACKS)
+    return tmp_path / "catalogue.sqlite"
+
+
+def test_rows_come_back_as_they_went(path: Path) -> None:
+    catalogue = Catalogue.open(path)
+    assert len(catalogue) == 3
+    assert catalogue.track_ids == ("a-1", "b/2 \u00e9\u97f3", "c")
+    for row, track in enumerate(TRACKS):
+        want = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(track).items()}
+        assert catalogue.facts(row) == want
+        assert catalogue.row_of(track.track_id) == row
+    assert catalogue.media() == {"0" * 64, "1" * 64}
+
+
+def test_columns_and_postings_agree_with_the_rows(path: Path) -> None:
+    catalogue = Catalogue.open(path)
+    for name, column in catalogue.columns.items():
+        told = [catalogue.facts(row)[name] for row in range(3)]
+        assert [None if np.isnan(value) else value for value in column.tolist()] == told
+    assert catalogue.postings("genres", " POP").tolist() == [1, 2]
+    assert catalogue.postings("genres", "calm").tolist() == []
+    assert catalogue.values("genres") == {"j-pop": 1, "pop": 2}
+
+
+def test_unknown_tracks_are_not_found(path: Path) -> None:
+    catalogue = Catalogue.open(path)
+    with pytest.raises(NotFound, match="nobody"):
+        catalogue.row_of("nobody")
+    with pytest.raises(NotFound):
+        catalogue.facts(3)
+    assert catalogue.rows_of(["c", "nobody", "a-1"]).tolist() == [2, 0]
+
+
+def test_the_same_tracks_give_the_same_bytes(path: Path, tmp_path: Path) -> None:
+    write_catalogue(tmp_path / "again.sqlite", TRACKS)
+    assert (tmp_path / "again.sqlite").read_bytes() == path.read_bytes()
+
+
+def test_any_thread_may_ask(path: Path) -> None:
+    catalogue, found = Catalogue.open(path), []
+    threads = [
+        threading.Thread(target=lambda: found.extend(catalogue.facts(i % 3)["track_id"] for i in range(60)))
+        for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == sorted([track.track_id for track in TRACKS] * 120)
+
+
+@pytest.mark.parametrize("damage", ["missing", "text", "empty", "zeros"])
+def test_damage_is_told(path: Path, damage: str) -> None:
+    size = path.stat().st_size
+    path.unlink()
+    if damage != "missing":
+        path.write_bytes({"text": b"hello " * 100, "empty": b"", "zeros": bytes(size)}[damage])
+    with pytest.raises(Corrupt, match="build the snapshot again"):
+        Catalogue.open(path)
+
+
+def test_it_can_be_read_where_nothing_can_be_written(path: Path) -> None:
+    path.chmod(0o444)
+    path.parent.chmod(0o555)
+    try:
+        assert Catalogue.open(path).facts(0)["track_id"] == "a-1"
+        assert sorted(p.name for p in path.parent.iterdir()) == ["catalogue.sqlite"]
+    finally:
+        path.parent.chmod(0o755)
