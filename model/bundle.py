@@ -1,0 +1,170 @@
+"""A bundle folder in, three towers that turn sequences into unit vectors out; no torch.
+
+BUNDLE/
+  bundle.json        written last: schema, id, system, profile, recipe, inputs, dim, categories, tags,
+                     metrics, threshold, training facts, source commit, and the sha256 of every other file
+  video_tower.onnx   k (B, T, d_k) float32 and k_mask (B, T) bool for every input k -> embedding (B, dim)
+  music_tower.onnx   likewise, the fusion of audio and emotion inside
+  text_tower.onnx    text (B, d_t) float32 -> embedding (B, dim)
+  null_queries.npy   (q, dim) float32 unit rows: videos that have nothing to do with what is ranked
+  MODEL_CARD.md      what it was trained on, its figures, what it must not be used for
+"""
+
+from collections.abc import Iterable, Mapping
+from collections.abc import Sequence as Several
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.artifact import content_id, read_manifest
+from model.errors import Corrupt, Mismatch
+from model.features.profiles import Profile, identity, load_profile
+from model.features.sequence import Sequence
+from model.grid import Grid
+from model.towers import Towers
+
+MANIFEST = "bundle.json"
+SCHEMA_VERSION = 1
+
+
+def shipped_bundle() -> Path:
+    """The bundle that lies inside the package: trained by us on rendered adverts and music."""
+    return Path(str(files("model") / "shipped" / "lite"))
+
+
+def recipe_of(profile: Profile, grid: Grid) -> dict[str, Any]:
+    """How the numbers that a bundle's towers were trained on are made, as it stands in bundle.json."""
+    extractors = {**profile.video, **profile.music, "text": profile.text}
+    return {
+        "video": asdict(profile.recipe),
+        "extractors": {name: identity(extractor) for name, extractor in extractors.items()},
+        "grid": asdict(grid),
+    }
+
+
+def bundle_id(manifest: dict[str, Any]) -> str:
+    """Hash of everything in bundle.json but the id itself, the hashes of the other files included."""
+    return content_id({key: value for key, value in manifest.items() if key != "id"})
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A trained system, ready to run."""
+
+    folder: Path
+    manifest: dict[str, Any]
+    grid: Grid
+    null_queries: NDArray[np.float32]  # (q, dim) unit rows
+    towers: Towers
+
+    @classmethod
+    def open(cls, folder: Path, *, verify: bool = True, threads: int = 1) -> Self:
+        """Read a bundle, start its ONNX Runtime sessions on the CPU.
+
+        Args:
+            folder: what `yuyin export` wrote.
+            verify: hash every file against bundle.json.
+            threads: of each session; requests run side by side, so more seldom pays.
+
+        Raises:
+            Corrupt: if a file is missing, differs from bundle.json, or is no graph.
+            Mismatch: if it was made by another schema, or from features other than this version's.
+        """
+        manifest = read_manifest(folder, MANIFEST, verify=verify)
+        if verify and bundle_id(manifest) != manifest.get("id"):
+            raise Corrupt(f"{folder / MANIFEST} was changed after it was written: export the bundle again")
+        _check_fits(folder, manifest)
+        towers = Towers.open(folder, manifest["profile"], manifest["inputs"], threads=threads)
+        null_queries = np.load(folder / "null_queries.npy", allow_pickle=False)
+        return cls(folder, manifest, Grid(**manifest["recipe"]["grid"]), null_queries, towers)
+
+    @property
+    def id(self) -> str:
+        """Hash of the contents."""
+        return str(self.manifest["id"])
+
+    @property
+    def system(self) -> str:
+        """Which published system it is, such as `yuyin`."""
+        return str(self.manifest["system"])
+
+    @property
+    def profile(self) -> str:
+        """Which frozen extractors it takes."""
+        return str(self.manifest["profile"])
+
+    @property
+    def dim(self) -> int:
+        """Length of an embedding."""
+        return int(self.manifest["dim"])
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """`recipe_of` at training time: video recipe, extractors with versions, grid."""
+        return dict(self.manifest["recipe"])
+
+    @property
+    def input_names(self) -> dict[str, tuple[str, ...]]:
+        """By tower, the names of what it takes: the keys of the profile."""
+        return self.towers.input_names
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Product categories it was trained with."""
+        return tuple(self.manifest["categories"])
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The texts that its text tower has seen, and the only ones it understands."""
+        return tuple(self.manifest["tags"])
+
+    @property
+    def no_match_threshold(self) -> float:
+        """Score below which the best track is no good match (design section 6)."""
+        return float(self.manifest["no_match_threshold"])
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """`Evaluation.as_dict` on the pairs it was not trained on."""
+        return dict(self.manifest["metrics"])
+
+    def embed_video(self, sequences: Mapping[str, Sequence]) -> NDArray[np.float32]:
+        """One video's sequences by input name to (dim,), L2 norm 1."""
+        return self.towers.embed_video(sequences)
+
+    def embed_music(self, batch: Several[Mapping[str, Sequence]]) -> NDArray[np.float32]:
+        """The sequences of b segments by input name to (b, dim), rows of L2 norm 1."""
+        return self.towers.embed_music(batch)
+
+    def embed_text(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(b, d_t) text vectors to (b, dim), rows of L2 norm 1."""
+        return self.towers.embed_text(x)
+
+
+def _check_fits(folder: Path, manifest: dict[str, Any]) -> None:
+    """Refuse rather than rank with numbers that another version made."""
+    if manifest.get("schema_version") != SCHEMA_VERSION:
+        found = manifest.get("schema_version")
+        raise Mismatch(
+            f"{folder} has bundle schema {found}, this version reads {SCHEMA_VERSION}: export it again"
+        )
+    expected = recipe_of(load_profile(manifest["profile"]), Grid(**manifest["recipe"]["grid"]))
+    differs = sorted(_differences(manifest["recipe"], expected))
+    if differs:
+        raise Mismatch(
+            f"{folder} was trained on features that this version makes differently ({', '.join(differs)}): "
+            "train and export it again"
+        )
+
+
+def _differences(one: dict[str, Any], other: dict[str, Any], prefix: str = "") -> Iterable[str]:
+    for key in one.keys() | other.keys():
+        mine, theirs = one.get(key), other.get(key)
+        if isinstance(mine, dict) and isinstance(theirs, dict):
+            yield from _differences(mine, theirs, f"{prefix}{key}.")
+        elif mine != theirs:
+            yield f"{prefix}{key}"

@@ -1,0 +1,220 @@
+"""A run folder in, a bundle folder out: towers as ONNX graphs, proven equal to torch, figures and card.
+
+The bundle appears whole or not at all; what is in it is listed in `model.bundle`.
+"""
+
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor
+
+from model.artifact import commit, hash_files, new_folder, write_json
+from model.bundle import MANIFEST, SCHEMA_VERSION, bundle_id, recipe_of
+from model.card import model_card
+from model.datasets.table import Dataset
+from model.errors import BadDataset, BadOptions, Mismatch
+from model.evaluation.embed import Embedded, embed_pairs, embed_videos, rows_of
+from model.evaluation.protocol import evaluate_scores
+from model.features.profiles import load_profile
+from model.grid import Grid
+from model.systems.pooling import Inputs, pooled_width
+from model.systems.yuyin_graph import tower_graphs
+from model.towers import Tower, Towers
+from model.training.run import Run, dataset_id
+
+PARITY = 1e-5  # largest difference of an embedding's entry that is float noise
+PARITY_ROWS = (1, 7, 30)
+PARITY_BATCHES = (1, 3)
+NULL_QUERIES = 256  # a percentile in steps of 0.4 points
+FLAGGED_SHARE = 0.05  # of held-out videos, by the threshold (design section 6)
+
+
+def export_run(run: Path, out: Path, *, dataset: Path | None = None, test: Path | None = None) -> Path:
+    """Write a bundle folder.
+
+    Args:
+        run: what `yuyin train` wrote.
+        out: the bundle's folder, must not exist yet.
+        dataset: where the run's dataset lies now, if it was moved.
+        test: another dataset whose "test" part gives the figures; without it the figures are those of
+            the own "test" part, or for want of one of the "evaluation" part, which chose the epoch.
+
+    Returns:
+        `out`.
+
+    Raises:
+        BadOptions: if `out` exists.
+        BadDataset: if the dataset is another one than the run was trained on, or `test` shares a pair
+            with it or has no "test" part.
+        Mismatch: if a graph and its torch module differ by more than `PARITY`.
+    """
+    if out.exists():
+        raise BadOptions(f"{out} exists already: name another folder, or delete it first")
+    trained = Run.open(run)
+    data = Dataset.open(dataset or Path(trained.config["dataset"]))
+    if dataset_id(data) != trained.config["dataset_id"]:
+        raise BadDataset(f"{data.folder} is not the dataset that {run} was trained on: name the one that is")
+    unseen = Dataset.open(test) if test else data
+    if test and set(unseen.pairs["pair_id"]) & set(data.pairs["pair_id"]):
+        raise BadDataset(f"{test} shares pairs with {data.folder}: name a dataset that training never saw")
+    if test and not len(rows_of(unseen, "test")):
+        raise BadDataset(f"{test} has no pair of split 'test': render or prepare one that has")
+    with new_folder(out.parent) as aside:
+        towers = write_towers(trained, aside)
+        manifest = _described(trained, towers) | _measured(towers, data, unseen, aside)
+        (aside / "MODEL_CARD.md").write_text(model_card(manifest), "utf-8")
+        manifest["files"] = hash_files(aside, manifest=MANIFEST)
+        write_json(aside / MANIFEST, {**manifest, "id": bundle_id(manifest)})
+        commit(aside, out)
+    return out
+
+
+@contextmanager
+def run_towers(run: Run) -> Iterator[Towers]:
+    """A run's towers as they would be exported, without a bundle around them."""
+    with TemporaryDirectory() as folder:
+        yield write_towers(run, Path(folder))
+
+
+def write_towers(run: Run, folder: Path) -> Towers:
+    """Write the three graphs, open them on ONNX Runtime and check them against torch."""
+    for name, graph in tower_graphs(run.system).items():
+        onnx.save_model(graph, str(folder / f"{name}_tower.onnx"))
+    towers = Towers.open(folder, run.config["profile"], _inputs(run.config["dims"]))
+    check_parity(run, towers)
+    return towers
+
+
+def check_parity(run: Run, towers: Towers) -> None:
+    """Compare torch and ONNX Runtime on random sequences of several lengths and batch sizes.
+
+    Raises:
+        Mismatch: if an entry of an embedding differs by more than `PARITY`.
+    """
+    rng = np.random.default_rng(0)
+    system = run.system
+    for rows in PARITY_ROWS:
+        for batch in PARITY_BATCHES:
+            for tower, inputs, embed in (
+                (towers.video, system.video_inputs, system.video),
+                (towers.music, system.music_inputs, system.music),
+            ):
+                feed = _random_sequences(rng, inputs, batch, rows)
+                padded = {name: (feed[name], feed[f"{name}_mask"]) for name in inputs.widths}
+                _compare(tower, feed, embed(padded))
+            mean, scale = system.text_inputs.mean, system.text_inputs.scale
+            x = _like_training(rng, mean, scale, (batch, len(mean)))
+            _compare(towers.text, {"text": x}, system.text(x))
+
+
+def _random_sequences(rng: np.random.Generator, inputs: Inputs, batch: int, rows: int) -> dict[str, Tensor]:
+    """Sequences near the training statistics, of up to `rows` rows each, at least one of them full."""
+    feed: dict[str, Tensor] = {}
+    first = 0
+    for name, width in inputs.widths.items():
+        part = slice(first, first + width)
+        mean, scale = inputs.standardise.mean[part], inputs.standardise.scale[part]
+        feed[name] = _like_training(rng, mean, scale, (batch, rows, width))
+        lengths = rng.integers(1, rows + 1, size=batch)
+        lengths[0] = rows
+        feed[f"{name}_mask"] = torch.from_numpy(np.arange(rows) < lengths[:, None])
+        first += pooled_width(width, inputs.pool)
+    return feed
+
+
+def _like_training(rng: np.random.Generator, mean: Tensor, scale: Tensor, shape: tuple[int, ...]) -> Tensor:
+    spread = torch.where(scale > 0, 1 / scale, 0.0)
+    return mean + spread * torch.from_numpy(rng.standard_normal(shape, np.float32))
+
+
+def _compare(tower: Tower, feed: Mapping[str, Tensor], expected: Tensor) -> None:
+    found = tower.run({name: value.numpy() for name, value in feed.items()})
+    worst = float(np.abs(found - expected.detach().numpy()).max())
+    if not worst <= PARITY:
+        raise Mismatch(
+            f"the exported {tower.name} tower differs from torch by {worst:.1e}, more than {PARITY:g}: "
+            "report this as a bug of the export"
+        )
+
+
+def _inputs(dims: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """The named inputs of each tower, as they stand in bundle.json."""
+    entries: dict[str, list[dict[str, Any]]] = {
+        "text": [{"name": "text", "shape": ["batch", dims["text"]], "dtype": "float32"}]
+    }
+    for tower in ("video", "music"):
+        entries[tower] = []
+        for name, width in sorted(dims[tower].items()):
+            rows = f"{name}_rows"
+            entries[tower] += [
+                {"name": name, "shape": ["batch", rows, width], "dtype": "float32"},
+                {"name": f"{name}_mask", "shape": ["batch", rows], "dtype": "bool"},
+            ]
+    return entries
+
+
+def _described(run: Run, towers: Towers) -> dict[str, Any]:
+    """What the bundle is and how it came about."""
+    config = run.config
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "system": config["system"],
+        "profile": config["profile"],
+        "recipe": recipe_of(load_profile(config["profile"]), Grid()),
+        "inputs": _inputs(config["dims"]),
+        "dim": towers.video.dim,
+        "categories": config["categories"],
+        "tags": config["tags"],
+        "training": {
+            key: config[key] for key in ("preset_name", "preset", "pairs", "dataset_id", "dataset_kind")
+        },
+        "source_commit": source_commit(Path(__file__)),
+    }
+
+
+def _measured(towers: Towers, dataset: Dataset, unseen: Dataset, folder: Path) -> dict[str, Any]:
+    """Figures, threshold and null queries; the null queries go into `folder`."""
+    split = "test" if len(rows_of(unseen, "test")) else "evaluation"
+    held_out = embed_pairs(towers, dataset, rows_of(dataset, "evaluation"))
+    judged = embed_pairs(towers, unseen, rows_of(unseen, split)) if split == "test" else held_out
+    tracks = unseen.pairs["track_id"][judged.rows]
+    strangers = np.concatenate([held_out.videos, judged.videos]) if split == "test" else held_out.videos
+    strangers = strangers[:NULL_QUERIES]
+    known = rows_of(dataset, "train")[: NULL_QUERIES - len(strangers)]
+    known_videos = [embed_videos(towers, dataset, known)] if len(known) else []
+    null_queries = np.concatenate([strangers, *known_videos])
+    np.save(folder / "null_queries.npy", null_queries, allow_pickle=False)
+    return {
+        "metrics": evaluate_scores(judged.scores(), tracks, split=split).as_dict(),
+        "metrics_dataset_id": dataset_id(unseen),
+        "no_match_threshold": no_match_threshold(held_out),
+        "null_queries": {"count": len(null_queries), "of_training_videos": len(known)},
+    }
+
+
+def no_match_threshold(held_out: Embedded) -> float:
+    """The score that the best track falls short of for 5 % of the held-out videos.
+
+    Their pool is the clips of the same videos, so each video's own track is in it; a track's score
+    is that of its best clip, so the best track's is the highest in the row.
+    """
+    return float(np.quantile(held_out.scores().max(axis=1), FLAGGED_SHARE))
+
+
+def source_commit(source: Path) -> str | None:
+    """The commit that `source` was checked out from, `-dirty` if the tree was changed; None outside git."""
+    tracked = ["git", "-C", str(source.parent), "ls-files", "--error-unmatch", source.name]
+    describe = ["git", "-C", str(source.parent), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        subprocess.run(tracked, check=True, capture_output=True, timeout=10)
+        found = subprocess.run(describe, check=True, capture_output=True, timeout=10, text=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()

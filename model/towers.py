@@ -1,0 +1,120 @@
+"""ONNX graphs of a folder in, sequences to unit vectors out; no torch."""
+
+from collections.abc import Mapping
+from collections.abc import Sequence as Several
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from model.errors import Corrupt, Mismatch
+from model.features.sequence import Sequence, pad
+
+TOWERS = ("video", "music", "text")
+
+
+@dataclass(frozen=True, slots=True)
+class Tower:
+    """One graph; in shapes, b the batch, t rows of a sequence, d the length of an embedding."""
+
+    name: str
+    widths: dict[str, int]  # of its inputs, by name
+    session: ort.InferenceSession
+    dim: int  # d
+
+    @classmethod
+    def open(cls, folder: Path, name: str, inputs: Several[Mapping[str, Any]], threads: int) -> Self:
+        """Start a session on the CPU; raises `Corrupt` if the graph cannot be run or takes other inputs."""
+        path = folder / f"{name}_tower.onnx"
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3  # errors only: its warnings are about the host's CPU, not our graph
+        try:
+            graph = path.read_bytes()
+            session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        except (OSError, *_UNUSABLE) as error:
+            raise Corrupt(f"{path} is no graph that can be run ({error}): export it again") from error
+        if {each.name for each in session.get_inputs()} != {entry["name"] for entry in inputs}:
+            raise Corrupt(f"{path} takes other inputs than its manifest says: export it again")
+        widths = {entry["name"]: int(entry["shape"][-1]) for entry in inputs if entry["dtype"] == "float32"}
+        return cls(name, widths, session, int(session.get_outputs()[0].shape[1]))
+
+    def run(self, feed: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        """Arrays by the graph's own input names to (b, d), rows of L2 norm 1."""
+        embedding: NDArray[np.float32] = self.session.run(["embedding"], dict(feed))[0]
+        if not np.isfinite(embedding).all():
+            raise Corrupt(f"the {self.name} tower gave numbers that are not finite: export it again")
+        return embedding
+
+    def embed(self, batch: Several[Mapping[str, Sequence]]) -> NDArray[np.float32]:
+        """The sequences of b things to (b, d), rows of L2 norm 1.
+
+        A value that is not finite counts as the training mean, inside the graph.
+
+        Raises:
+            Mismatch: if an input is missing, unknown, empty or of another width.
+        """
+        for item in batch:
+            if set(item) != set(self.widths):
+                raise Mismatch(f"the {self.name} tower takes {sorted(self.widths)}, not {sorted(item)}")
+        feed: dict[str, NDArray[Any]] = {}
+        for name, width in self.widths.items():
+            feed[name], feed[f"{name}_mask"] = pad([self._checked(item[name], name, width) for item in batch])
+        return self.run(feed)
+
+    def _checked(self, sequence: Sequence, name: str, width: int) -> NDArray[np.float32]:
+        values = sequence.values
+        if values.ndim != 2 or values.shape[1] != width:
+            raise Mismatch(
+                f"input {name!r} of the {self.name} tower is (t, {width}), not {values.shape}: "
+                "extract the features with the bundle's profile"
+            )
+        if len(values) == 0:
+            raise Mismatch(f"input {name!r} of the {self.name} tower is empty: it needs at least one row")
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class Towers:
+    """The three towers of one system."""
+
+    profile: str  # whose features they take
+    video: Tower
+    music: Tower
+    text: Tower
+
+    @classmethod
+    def open(
+        cls, folder: Path, profile: str, inputs: Mapping[str, Several[Mapping[str, Any]]], *, threads: int = 1
+    ) -> Self:
+        """Open `<name>_tower.onnx` for each of `TOWERS`; `inputs` as in bundle.json."""
+        return cls(profile, *(Tower.open(folder, name, inputs[name], threads) for name in TOWERS))
+
+    @property
+    def input_names(self) -> dict[str, tuple[str, ...]]:
+        """By tower, the names of what it takes: keys of the profile."""
+        return {tower.name: tuple(tower.widths) for tower in (self.video, self.music, self.text)}
+
+    def embed_video(self, sequences: Mapping[str, Sequence]) -> NDArray[np.float32]:
+        """One video's sequences by input name to (d,), L2 norm 1."""
+        embedding: NDArray[np.float32] = self.video.embed([sequences])[0]
+        return embedding
+
+    def embed_music(self, batch: Several[Mapping[str, Sequence]]) -> NDArray[np.float32]:
+        """The sequences of b segments by input name to (b, d), rows of L2 norm 1."""
+        return self.music.embed(batch) if batch else np.zeros((0, self.music.dim), np.float32)
+
+    def embed_text(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(b, d_t) text vectors to (b, d), rows of L2 norm 1."""
+        width = self.text.widths["text"]
+        if x.ndim != 2 or x.shape[1] != width:
+            raise Mismatch(f"the text tower takes (b, {width}), not {x.shape}: use the bundle's profile")
+        return self.text.run({"text": x.astype(np.float32, copy=False)})
+
+
+_STATE = ort.capi.onnxruntime_pybind11_state
+_UNUSABLE = (_STATE.Fail, _STATE.InvalidGraph, _STATE.InvalidProtobuf, _STATE.InvalidArgument)

@@ -1,0 +1,33 @@
+"""Intervals against textbook values, and that clusters widen them."""
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from model.evaluation.intervals import clustered_bootstrap, wilson
+
+
+@pytest.mark.parametrize(("hits", "queries"), [(0, 10), (4, 10), (10, 10), (590, 1464)])
+def test_wilson_is_scipy_s(hits: int, queries: int) -> None:
+    expected = binomtest(hits, queries).proportion_ci(0.95, method="wilson")
+    assert wilson(hits / queries, queries) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_bootstrap_of_independent_values_is_the_normal_interval() -> None:
+    values = (np.random.default_rng(0).random(1464) < 0.4).astype(float)
+    ((low, high),) = clustered_bootstrap(values[:, None], np.arange(1464).astype(str))
+    half = 1.96 * values.std() / np.sqrt(1464)  # models.md 6.6: +-.025 at .40 on 1,464 queries
+    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.003)
+
+
+def test_equal_values_inside_clusters_count_once() -> None:
+    rng = np.random.default_rng(0)
+    values, clusters = np.repeat(rng.random(100), 4), np.repeat(np.arange(100), 4).astype(str)
+    ((low, high),) = clustered_bootstrap(values[:, None], clusters)
+    ((free_low, free_high),) = clustered_bootstrap(values[:, None], np.arange(400).astype(str))
+    assert (high - low) / (free_high - free_low) == pytest.approx(2, rel=0.15)  # sqrt(4)
+
+
+def test_one_cluster_has_no_spread_to_resample() -> None:
+    values = np.array([[0.0, 3.0], [1.0, 4.0]])
+    assert clustered_bootstrap(values, np.array(["a", "a"])).tolist() == [[0.5, 0.5], [3.5, 3.5]]
