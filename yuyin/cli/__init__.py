@@ -1,0 +1,28 @@
+"""Arguments in, an exit code out: 0 done, 1 finished with failures it reports, 2 bad input."""
+
+import sys
+
+from rich.console import Console
+
+from model.errors import YuyinError
+from yuyin.cli.app import app
+
+TRAIN_MODULES = {"torch", "onnx", "onnxscript", "pyarrow", "PIL"}
+
+
+def main() -> None:
+    """Run the command line; what YuYin raises on purpose becomes one sentence and exit code 2."""
+    try:
+        app()
+    except YuyinError as error:
+        _complain(str(error))
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        if error.name not in TRAIN_MODULES:
+            raise
+        _complain(f"this command needs {error.name}: pip install 'yuyin[cpu,train]'")
+        sys.exit(2)
+
+
+def _complain(sentence: str) -> None:
+    Console(stderr=True, highlight=False).print(f"[bold red]error:[/bold red] {sentence}", soft_wrap=True)

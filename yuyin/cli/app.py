@@ -1,0 +1,44 @@
+"""The tree of commands: one file per group, joined here."""
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from yuyin.cli import dataset, demo, evaluate, export, features, index, keys, recommend, serve, train
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Self-hosted music recommendation for video ads: a rough cut in, ranked tracks of your pool out.",
+    epilog="Start with `yuyin demo`, then `yuyin index build YOUR_MUSIC` and `yuyin serve`.",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"yuyin {version('yuyin')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    shown: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    """Every command explains itself with --help; the store is --store DIR or YUYIN_STORE."""
+
+
+app.command(rich_help_panel="Use")(demo.demo)
+app.command(rich_help_panel="Use")(recommend.recommend)
+app.command(rich_help_panel="Use")(serve.serve)
+app.add_typer(index.app, name="index", rich_help_panel="Use")
+app.add_typer(keys.app, name="keys", rich_help_panel="Use")
+app.add_typer(dataset.app, name="dataset", rich_help_panel="Train")
+app.add_typer(features.app, name="features", rich_help_panel="Train")
+app.command(rich_help_panel="Train")(train.train)
+app.command(rich_help_panel="Train")(evaluate.evaluate)
+app.command(rich_help_panel="Train")(export.export)

@@ -1,0 +1,23 @@
+"""Options that several commands share, declared once."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Store = Annotated[
+    Path,
+    typer.Option("--store", envvar="YUYIN_STORE", help="Folder of snapshots, bundles, features and media."),
+]
+Processes = Annotated[
+    int | None, typer.Option("--processes", min=1, help="Worker processes; default: one per core.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of a table.")]
+
+DEFAULT_STORE = Path("store")
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0))

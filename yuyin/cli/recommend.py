@@ -1,0 +1,128 @@
+"""`yuyin recommend VIDEO`: a rough cut in, a table of ranked tracks out, without a server or with one."""
+
+import json
+import uuid
+from pathlib import Path
+from typing import Annotated
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, urlsplit
+from urllib.request import Request, urlopen
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from index_builder.snapshot import current
+from model.errors import BadOptions, InputError, NotReady
+from model.media.child import Decoder
+from model.media.streams import VideoLimits
+from service.answers import answer
+from service.recommender import Stopwatch
+from service.schemas import Options, Recommendation
+from service.serving import open_serving
+from yuyin.cli.options import DEFAULT_STORE, AsJson, Store
+
+SERVER_TIMEOUT_S = 300
+
+
+def recommend(
+    video: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The rough cut.")],
+    top_k: Annotated[int, typer.Option("-k", min=1, max=100, help="How many tracks.")] = 10,
+    filters: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help='JSON such as {"bpm": {"min": 90}, "moods": ["happy"]}.'
+        ),
+    ] = None,
+    server: Annotated[str | None, typer.Option(metavar="URL", help="Ask a running server instead.")] = None,
+    key: Annotated[str | None, typer.Option(envvar="YUYIN_KEY", help="API key for --server.")] = None,
+    store: Store = DEFAULT_STORE,
+    as_json: AsJson = False,
+) -> None:
+    """Rank the tracks of the store's current snapshot for VIDEO, each with the moment to start from."""
+    options = _options(top_k, filters)
+    found = _ask(server, key, video, options) if server else _here(store, video, options)
+    typer.echo(found.model_dump_json()) if as_json else _print(found)
+
+
+def _options(top_k: int, filters: Path | None) -> Options:
+    wanted: dict[str, object] = {"top_k": top_k}
+    if filters is not None:
+        try:
+            wanted["filters"] = json.loads(filters.read_text("utf-8"))
+        except ValueError as error:
+            raise BadOptions(f"{filters} is not JSON: {error}") from error
+    return Options.parse(json.dumps(wanted), top_k_max=100)
+
+
+def _here(store: Path, video: Path, options: Options) -> Recommendation:
+    chosen = current(store)
+    if chosen is None:
+        raise NotReady(
+            f"{store} has no current snapshot: run `yuyin index build YOUR_MUSIC --store {store}` first"
+        )
+    with Decoder(VideoLimits()) as decoder:
+        serving = open_serving(store, chosen)
+        return answer(serving, decoder, video, options, options.top_k or 10, uuid.uuid4().hex, Stopwatch())
+
+
+def _ask(server: str, key: str | None, video: Path, options: Options) -> Recommendation:
+    if urlsplit(server).scheme not in ("http", "https"):
+        raise BadOptions(f"--server {server!r} is no address: write http://HOST:PORT")
+    asked = quote(options.model_dump_json(exclude_none=True, exclude_defaults=True))
+    headers = {"Content-Type": "application/octet-stream"} | (
+        {"Authorization": f"Bearer {key}"} if key else {}
+    )
+    url = f"{server.rstrip('/')}/v1/recommend?options={asked}"
+    request = Request(url, data=video.read_bytes(), headers=headers)
+    try:
+        with urlopen(request, timeout=SERVER_TIMEOUT_S) as response:
+            return Recommendation.model_validate_json(response.read())
+    except HTTPError as error:
+        raise InputError(_problem(error)) from error
+    except URLError as error:
+        raise InputError(
+            f"{server} does not answer ({error.reason}): is it running, is the address right?"
+        ) from error
+
+
+def _problem(error: HTTPError) -> str:
+    try:
+        problem = json.loads(error.read())
+        return f"the server says {problem['code']}: {problem['detail']}"
+    except (ValueError, KeyError):
+        return f"the server answered {error.code} {error.reason}"
+
+
+def _print(found: Recommendation) -> None:
+    table = Table(title=f"{found.video.duration_s:.1f} s of picture, snapshot {found.snapshot}")
+    for name, justify in (
+        ("", "right"),
+        ("title", "left"),
+        ("artist", "left"),
+        ("from", "right"),
+        ("to", "right"),
+    ):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]  # rich wants a Literal
+    for name in ("score", "bpm", "key", "LUFS"):
+        table.add_column(name, justify="right")
+    for result in found.results:
+        span = result.segments[0]
+        table.add_row(
+            str(result.rank),
+            result.title or result.track_id,
+            result.artist or "",
+            _clock(span.start_s),
+            _clock(span.end_s) + (" (ends early)" if span.ends_early else ""),
+            f"{result.score:.3f}",
+            "" if result.bpm is None else f"{result.bpm:.0f}",
+            result.key or "",
+            "" if result.loudness_lufs is None else f"{result.loudness_lufs:.1f}",
+        )
+    Console().print(table)
+    for warning in found.warnings:
+        typer.echo(f"note: {warning}", err=True)
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{seconds % 60:04.1f}"

@@ -1,0 +1,51 @@
+"""`yuyin serve`: settings in, a running server out."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import uvicorn
+from pydantic import ValidationError
+
+from model.errors import BadOptions
+from service.app import create_app
+from service.logs import log_config
+from service.settings import Settings
+
+
+def serve(
+    store: Annotated[Path | None, typer.Option("--store", help="Default: YUYIN_STORE or ./store.")] = None,
+    host: Annotated[str | None, typer.Option(help="Default: YUYIN_HOST or 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Default: YUYIN_PORT or 8000.")] = None,
+) -> None:
+    """Serve the current snapshot of the store over HTTP.
+
+    Every setting is an environment variable YUYIN_<NAME>. Without API keys the server listens to this
+    machine only; `yuyin keys new` makes one.
+    """
+    given = {"store": store, "host": host, "port": port}
+    run(settings(**{name: value for name, value in given.items() if value is not None}))
+
+
+def settings(**given: Any) -> Settings:
+    """Settings from the environment, with what was given on the command line in the place of theirs."""
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "__".join(str(part) for part in first["loc"]).upper()
+        raise BadOptions(f"setting YUYIN_{name}: {first['msg']}") from error
+
+
+def run(chosen: Settings) -> None:
+    """Serve until interrupted."""
+    app = create_app(chosen)
+    # One process: memory is the state (design section 7). The service writes its own log, without file names.
+    uvicorn.run(
+        app,
+        host=chosen.host,
+        port=chosen.port,
+        log_config=log_config(),
+        access_log=False,
+        server_header=False,
+    )
