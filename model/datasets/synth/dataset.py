@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from model.artifact import write_file, write_json
 from model.datasets.splits import split_groups
 from model.datasets.synth.advert import render_advert
-from model.datasets.synth.draw import Draw, draw
+from model.datasets.synth.draw import RENDERED, Draw, draw
 from model.datasets.synth.factors import TrackFactors
 from model.datasets.synth.music import render_track
-from model.datasets.synth.world import CATEGORIES, TAGS, AdLatents, World
+from model.datasets.synth.world import CATEGORIES, TAGS, AdLatents
 from model.datasets.table import write_dataset
 from model.datasets.workers import as_ready
 from model.errors import BadDataset
@@ -71,7 +71,7 @@ def render_dataset(
 
     Args:
         out: the folder.
-        pairs: how many adverts; as many tracks are drawn, and those that some ad chose are rendered.
+        pairs: how many adverts; of the library they choose from, the chosen tracks are rendered.
         seed: another seed gives other ads, tracks and brands of the same world.
         processes: to render on.
         progress: told (files done, files in all).
@@ -82,7 +82,7 @@ def render_dataset(
     """
     if pairs < 1:
         raise BadDataset(f"cannot render {pairs} pairs: ask for at least 1")
-    world = World()
+    world = RENDERED
     plan = {
         "pairs": pairs,
         "seed": seed,

@@ -117,22 +117,22 @@ def _palette(
     return Palette(
         hue=float(0.8 * style[0] + offset),
         spread=float(style[4]),
-        saturation=float(np.clip(0.5 + 0.26 * valence + rng.normal(0, 0.05), 0.08, 0.95)),
-        brightness=float(np.clip(0.58 + 0.26 * valence + rng.normal(0, 0.05), 0.15, 0.9)),
+        saturation=float(np.clip(0.5 + 0.34 * valence + rng.normal(0, 0.05), 0.08, 0.95)),
+        brightness=float(np.clip(0.58 + 0.32 * valence + rng.normal(0, 0.05), 0.15, 0.9)),
         contrast=float(np.clip(0.5 + 0.25 * arousal + rng.normal(0, 0.05), 0.15, 0.9)),
     )
 
 
 def _grade(valence: float, arousal: float, grain: int, rng: np.random.Generator) -> Grade:
-    tint = rng.normal(0, 0.03, 3)
-    warmth = 0.2 * valence
-    washed = rng.random() < 0.12  # nearly monochrome
-    dark, high_key = rng.random(2) < 0.12
+    tint = rng.normal(0, 0.02, 3)
+    warmth = 0.28 * valence
+    washed = rng.random() < 0.08  # nearly monochrome
+    dark, high_key = rng.random(2) < 0.08
     return Grade(
         gain=(float(1 + warmth + tint[0]), float(1 + tint[1]), float(1 - warmth + tint[2])),
-        saturation=float(rng.uniform(0.05, 0.3) if washed else np.exp(rng.normal(-0.25, 0.25))),
+        saturation=float(rng.uniform(0.05, 0.3) if washed else np.exp(rng.normal(-0.25, 0.15))),
         contrast=float(np.exp(0.18 * arousal + rng.normal(0, 0.1))),
-        gamma=float(np.exp(rng.normal(-0.9 if high_key else -0.1, 0.22))),
+        gamma=float(np.exp(rng.normal(-0.9 if high_key else -0.1, 0.15))),
         exposure=float(rng.uniform(0.35, 0.7) if dark else np.exp(rng.normal(0, 0.08))),
         headroom=grain + 3,  # alpha blends round down by up to 2
     )
@@ -148,8 +148,8 @@ def _draw_nuisance(rng: np.random.Generator, height_px: int) -> Nuisance:
         dark_paper=bool(rng.random() < 0.3),
         tripod_share=float(rng.beta(0.6, 0.9)),
         hand_held_px=float(rng.uniform(1, 6)) if rng.random() < 0.25 else 0.0,
-        grain=int(rng.integers(1, 9)) if rng.random() < 0.45 else 0,
-        blur_px=float(rng.uniform(0.5, 4)) if rng.random() < 0.35 else 0.0,
+        grain=int(rng.integers(1, 9)) if rng.random() < 0.3 else 0,
+        blur_px=float(rng.uniform(0.5, 3)) if rng.random() < 0.2 else 0.0,
         bars_px=int(height_px * rng.uniform(0.05, 0.14)) if rng.random() < 0.15 else 0,
         subtitles=bool(rng.random() < 0.3),
         vignette=float(rng.uniform(10, 90)) if rng.random() < 0.5 else 0.0,

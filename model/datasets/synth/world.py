@@ -8,7 +8,7 @@ from one world: other ads, other tracks, other brands, the same laws.
 
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -91,10 +91,13 @@ class World:
     sigma_emotion: float = 0.45
     sigma_tempo: float = 0.18  # octaves
     popularity_exponent: float = 0.61  # 2.0 copies of a track per 1,464 test clips
+    conventions: Literal["category", "shared"] = "category"  # shared: Q_c = I, one house style for all
 
     @cached_property
     def rotations(self) -> NDArray[np.float64]:
         """Q_c: (4, 6, 6), one random rotation per category, the house style that makes category useful."""
+        if self.conventions == "shared":
+            return np.tile(np.eye(STYLE_DIM), (len(CATEGORIES), 1, 1))
         rng = np.random.default_rng([self.world_seed, 0])
         orthogonal, triangular = np.linalg.qr(rng.standard_normal((len(CATEGORIES), STYLE_DIM, STYLE_DIM)))
         orthogonal *= np.sign(np.einsum("cii->ci", triangular))[:, None, :]  # makes the draw uniform (Haar)

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from model.datasets.synth.draw import draw, draw_start_s
-from model.datasets.synth.world import World
+from model.datasets.synth.draw import RENDERED, TRACKS_PER_AD, draw, draw_start_s
 
 
 @pytest.mark.parametrize(
@@ -22,13 +21,13 @@ def test_clips_start_on_the_grid_with_room_for_the_picture(track_s, picture_s, p
 
 
 def test_a_draw_is_repeatable_and_another_seed_is_another_world_s_people():
-    one, again, other = (draw(World(), 40, seed) for seed in (1, 1, 2))
+    one, again, other = (draw(RENDERED, 40, seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one.ads.style, again.ads.style)
     np.testing.assert_array_equal(one.start_s, again.start_s)
     assert one.factors == again.factors
     assert set(one.factors) == set(one.chosen.tolist())
     assert not np.allclose(one.ads.style, other.ads.style)
-    assert len(one.tracks) == 20
+    assert len(one.tracks) == 40 * TRACKS_PER_AD
     assert one.length_s.min() >= 6
     assert one.length_s.max() <= 30
     tracks_s = np.array([one.factors[int(j)].duration_s for j in one.chosen])

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -145,3 +146,14 @@ def test_tags_and_categories_fit():
     assert len(TAGS) == len(set(TAGS)) == 15
     assert [CATEGORY_OF_TAG.count(c) for c in range(len(CATEGORIES))] == [7, 2, 3, 3]  # models.md 1.6
     assert tag_shares().sum() == pytest.approx(1)
+
+
+def test_with_one_convention_for_all_the_category_says_nothing():
+    shared = World(conventions="shared")
+    ads, tracks = (
+        draw_ads(shared, 30, np.random.default_rng(3)),
+        draw_tracks(shared, 20, np.random.default_rng(4)),
+    )
+    other = replace(ads, category=(ads.category + 1) % len(CATEGORIES))
+    np.testing.assert_array_equal(utility(shared, ads, tracks), utility(shared, other, tracks))
+    assert not np.allclose(utility(WORLD, ads, tracks), utility(WORLD, other, tracks))
