@@ -13,7 +13,7 @@ test: check ## set up, check and run the suite
 
 test-slow: ## what takes longer: real pools, crash tests, the shipped bundle's figures
 	@sh bootstrap.sh test
-	$(BIN)/pytest -q -m slow --timeout 1500
+	$(BIN)/pytest -q -rP -m slow --timeout 1500
 
 check: ## format, lint, types, arrows
 	@sh bootstrap.sh test
@@ -26,12 +26,15 @@ format: ## let ruff write the format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bundle: ## make the shipped bundle anew: render adverts and music, extract, train, export (<= 45 min on 2 cores)
+bundle: ## make the shipped bundle anew: render, extract, train, export (<= 45 min on 2 cores)
 	@sh bootstrap.sh test
-	$(BIN)/yuyin dataset synth --pairs 1500 --seed 1 -o build/bundle/dataset
-	$(BIN)/yuyin features extract build/bundle/dataset --profile lite
+	$(BIN)/yuyin dataset synth --pairs 1200 --seed 1 -o build/bundle/dataset
+	$(BIN)/yuyin features extract build/bundle/dataset
+	$(BIN)/yuyin dataset synth --pairs 200 --seed 2 --test-only -o build/bundle/unseen
+	$(BIN)/yuyin features extract build/bundle/unseen
+	rm -rf build/bundle/run
 	$(BIN)/yuyin train build/bundle/dataset --system yuyin --preset lite --seed 1 -o build/bundle/run
-	$(BIN)/yuyin export build/bundle/run -o model/shipped/lite --force
+	$(BIN)/yuyin export build/bundle/run --test build/bundle/unseen -o model/shipped/lite --force
 
 constraints: ## resolve constraints.txt anew, for Python 3.11 to 3.14, with hashes and without addresses
 	mkdir -p build/constraints && sed '/"torch/d' pyproject.toml > build/constraints/pyproject.toml

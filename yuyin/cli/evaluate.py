@@ -11,9 +11,6 @@ from rich.table import Table
 from yuyin.cli.options import AsJson
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from model.evaluation.embed import Embedder
     from model.evaluation.protocol import Evaluation
 
 
@@ -34,25 +31,13 @@ def evaluate(
     scorer gets.
     """
     from model.datasets.table import Dataset
-    from model.evaluation.embed import evaluate_embedder
+    from model.evaluation.run import evaluate_run
 
-    data = Dataset.open(dataset)
-    result = _measure(what, lambda embedder: evaluate_embedder(embedder, data, split))
+    result = evaluate_run(what, Dataset.open(dataset), split)
     if as_json:
         typer.echo(json.dumps(result.as_dict()))
     else:
         _print(result)
-
-
-def _measure(what: Path, measure: "Callable[[Embedder], Evaluation]") -> "Evaluation":
-    from model.bundle import Bundle
-    from model.export import run_towers
-    from model.training.run import Run, is_run
-
-    if is_run(what):
-        with run_towers(Run.open(what)) as towers:
-            return measure(towers)
-    return measure(Bundle.open(what))
 
 
 def _print(result: "Evaluation") -> None:

@@ -13,6 +13,9 @@ def export(
     dataset: Annotated[
         Path | None, typer.Option(help="Where the run's dataset lies now, if it was moved.")
     ] = None,
+    test: Annotated[
+        Path | None, typer.Option(help="Another dataset, unseen in training, for the figures of the card.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there already.")] = False,
 ) -> None:
     """Export RUN as ONNX towers, checked against torch within 1e-5, with figures and a model card."""
@@ -20,11 +23,11 @@ def export(
     from model.export import export_run
 
     if not force or not out.exists():
-        export_run(run, out, dataset=dataset)
+        export_run(run, out, dataset=dataset, test=test)
     else:
         fresh = out.with_name(f"{out.name}.new")
         shutil.rmtree(fresh, ignore_errors=True)  # left by an export that was killed
-        export_run(run, fresh, dataset=dataset)
+        export_run(run, fresh, dataset=dataset, test=test)
         shutil.rmtree(out)
         fresh.rename(out)
     size_bytes = sum(file.stat().st_size for file in out.rglob("*"))
