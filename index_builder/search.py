@@ -76,7 +76,7 @@ class Search(Protocol):
 
 
 class FlatSearch:
-    """Exact search in memory; one thread, since two are slower for a single query (blocks.md section 4)."""
+    """Exact search in memory; one thread, since two are slower for a single query."""
 
     def __init__(self, embeddings: NDArray[np.float32]) -> None:
         faiss.omp_set_num_threads(1)

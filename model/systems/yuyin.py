@@ -130,7 +130,7 @@ class YuYin(nn.Module):
     def start_linear(self, video: Tensor, music: Tensor) -> None:
         """Begin where the best linear map is: P from the ridge CCA of the training pairs, the MLPs at 0.
 
-        With 2,000 real pairs a tuned linear map beats the plain recipe by half (models.md 7.7); so the
+        With 2,000 real pairs a tuned linear map beats the plain recipe by half (docs/models.md 7.7); so the
         MLPs have to earn what they add to it.
 
         Args:

@@ -55,9 +55,6 @@ def _lite() -> Preset:
     """For a thousand pairs instead of a hundred thousand."""
     system = YuYinConfig(
         pool="mean_std",
-        embedding=256,
-        hidden=256,
-        common=128,
         symmetric=True,
         mask_same_track=True,
         linear_path=True,

@@ -1,6 +1,6 @@
 """An ad's latents in, what its advert looks like in physical numbers out.
 
-Every latent has at least two cues, so that no single nuisance hides it (models.md 7.3):
+Every latent has at least two cues, so that no single nuisance hides it (docs/models.md 7.3):
     style 0 -> hue of ground and paper         style 1 -> period and strength of the texture
     style 2 -> angle of texture, layout, pan   style 3 -> number of cards, size of all subjects
     style 4 -> spread of hues, lines of text   style 5 -> light from above or below, spot light

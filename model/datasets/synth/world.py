@@ -1,6 +1,6 @@
 """A seed in, ads and tracks as latent numbers and the track each ad's editor chose out; no pixels, no sound.
 
-The random-utility model of models.md section 7.1. What is fixed about the world (what each tag looks and
+The random-utility model of docs/models.md section 7.1. What is fixed about the world (what each tag looks and
 feels like, each category's house style) comes from `World.world_seed`; who lives in it (brands, ads,
 tracks) comes from the generator that is passed in. So training data and unseen test data are two draws
 from one world: other ads, other tracks, other brands, the same laws.
@@ -38,7 +38,7 @@ STYLE_DIM = 6
 CUTS_PER_S_AT_ZERO = 0.5  # cuts per s = 0.5 * 2 ** log2_cut_rate
 TEMPO_BPM_AT_ZERO = 110.0  # tempo = 110 * 2 ** log2_tempo, before folding into a singable octave
 TAG_WEIGHT, BRAND_WEIGHT, OWN_WEIGHT = 0.5, 0.5, 0.5**0.5  # squares sum to 1: latents keep unit variance
-AROUSAL_TO_PACE = 0.5  # models.md 7.1: cut rate and tempo both lean on arousal by this much
+AROUSAL_TO_PACE = 0.5  # docs/models.md 7.1: cut rate and tempo both lean on arousal by this much
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class TrackLatents:
 
 @dataclass(frozen=True)
 class World:
-    """The knobs of models.md 7.1, and the constants that follow from `world_seed` alone."""
+    """The knobs of docs/models.md 7.1, and the constants that follow from `world_seed` alone."""
 
     world_seed: int = 98_071
     brands: int = 1_500
@@ -158,7 +158,7 @@ def draw_tracks(world: World, m: int, rng: np.random.Generator) -> TrackLatents:
 
 
 def pace_mismatch(log2_cut_rate: NDArray[np.float64], log2_tempo: NDArray[np.float64]) -> NDArray[np.float64]:
-    """delta(r, q) of models.md 7.1: (n, m) octaves in -0.5 .. 0.5, how far cuts are from falling on beats.
+    """delta(r, q) of docs/models.md 7.1: (n, m) octaves in -0.5 .. 0.5, how far cuts are from falling on beats.
 
     Zero where cuts per s and beats per s differ by a power of two: cutting on every beat, every
     second one, or between beats is equally good.
@@ -211,7 +211,7 @@ def pmi_oracle(utility: NDArray[np.float64], log_popularity: NDArray[np.float64]
     """The log of P(track | ad) / P(track): (n, m), the best possible score for a pool of clips.
 
     In a pool of clips popular tracks also occur more often as wrong answers, so popularity has to be
-    divided out (models.md 7.1). P(track) is the mean over the n ads given: hand in many.
+    divided out (docs/models.md 7.1). P(track) is the mean over the n ads given: hand in many.
     """
     log_given_ad = log_choice_probability(utility, log_popularity)
     top = log_given_ad.max(axis=0, keepdims=True)

@@ -16,7 +16,7 @@ def test_wilson_is_scipy_s(hits: int, queries: int) -> None:
 def test_bootstrap_of_independent_values_is_the_normal_interval() -> None:
     values = (np.random.default_rng(0).random(1464) < 0.4).astype(float)
     ((low, high),) = clustered_bootstrap(values[:, None], np.arange(1464).astype(str))
-    half = 1.96 * values.std() / np.sqrt(1464)  # models.md 6.6: +-.025 at .40 on 1,464 queries
+    half = 1.96 * values.std() / np.sqrt(1464)  # docs/models.md 6.6: +-.025 at .40 on 1,464 queries
     assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.003)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from model.losses.nce import nce
 
-TAG_SHARES = np.repeat([0.447 / 7, 0.264 / 2, 0.274 / 3, 0.016 / 3], [7, 2, 3, 3])  # models.md 1.6
+TAG_SHARES = np.repeat([0.447 / 7, 0.264 / 2, 0.274 / 3, 0.016 / 3], [7, 2, 3, 3])  # docs/models.md 1.6
 
 
 def unit(n: int, d: int, seed: int) -> Tensor:

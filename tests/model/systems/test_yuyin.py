@@ -1,4 +1,4 @@
-"""YuYin against its own equations in numpy, and the number of parameters that models.md 2.1 gives."""
+"""YuYin against its own equations in numpy, and the number of parameters that docs/models.md 2.1 gives."""
 
 from dataclasses import replace
 

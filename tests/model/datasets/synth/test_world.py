@@ -24,7 +24,7 @@ WORLD = World()
 
 
 def slow_utility(world, ads, tracks, i, j):
-    """Section 7.1 of models.md for one ad and one track, in plain loops."""
+    """Section 7.1 of docs/models.md for one ad and one track, in plain loops."""
     turn = world.rotations[ads.category[i]]
     style = 0.0
     for row in range(6):
@@ -123,7 +123,7 @@ def test_a_brand_sells_one_kind_of_thing():
 def test_popularity_gives_two_copies_of_a_track_per_test_set():
     popularity = np.exp(draw_tracks(WORLD, 7_500, np.random.default_rng(7)).log_popularity)
     assert popularity.sum() == pytest.approx(1)
-    assert 1 / (popularity**2).sum() == pytest.approx(1463, rel=0.01)  # models.md 7.1
+    assert 1 / (popularity**2).sum() == pytest.approx(1463, rel=0.01)  # docs/models.md 7.1
 
 
 def test_the_world_stays_while_its_people_change():
@@ -144,7 +144,7 @@ def test_rotations_turn_and_do_not_mirror():
 
 def test_tags_and_categories_fit():
     assert len(TAGS) == len(set(TAGS)) == 15
-    assert [CATEGORY_OF_TAG.count(c) for c in range(len(CATEGORIES))] == [7, 2, 3, 3]  # models.md 1.6
+    assert [CATEGORY_OF_TAG.count(c) for c in range(len(CATEGORIES))] == [7, 2, 3, 3]  # docs/models.md 1.6
     assert tag_shares().sum() == pytest.approx(1)
 
 
