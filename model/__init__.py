@@ -1,1 +1,1 @@
-"""What a vector means: media in, features, trained towers and bundles out; knows neither the pool nor HTTP."""
+"""What a vector means: media in, features, towers and bundles out; knows neither the pool nor HTTP."""

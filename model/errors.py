@@ -1,4 +1,4 @@
-"""Every error that YuYin raises on purpose, by stable `code`; HTTP statuses are given once, in `service.errors`.
+"""Every error that YuYin raises on purpose, by stable `code`; statuses are given in `service.errors`.
 
 * YuyinError
   + MediaError              something is wrong with a media file that was handed in

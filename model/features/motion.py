@@ -66,7 +66,11 @@ COLUMNS = (
         "own; docs/models.md 7.1",
     ),
     Column(
-        "cut_octave_sin", "place of the cut tempo in its octave, sine", "1", (-1.0, 1.0), "own; docs/models.md 7.1"
+        "cut_octave_sin",
+        "place of the cut tempo in its octave, sine",
+        "1",
+        (-1.0, 1.0),
+        "own; docs/models.md 7.1",
     ),
     Column("cut_regularity", "how equal the shots that end within 4 s are; 0 below 2", "1", UNIT, RHYTHM),
     Column("cut_strength", "mean difference across the cuts within 4 s", "1 = unrelated", (0.0, 4.0), RHYTHM),

@@ -45,9 +45,13 @@ def test_harm_is_noticed(tmp_path: Path, harm: str) -> None:
 
 
 def test_a_folder_whose_writing_fails_never_appears(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="disk"), artifact.new_folder(tmp_path) as aside:
-        (aside / "half").write_bytes(b"x")
-        raise OSError("disk full")
+    def write_half() -> None:
+        with artifact.new_folder(tmp_path) as aside:
+            (aside / "half").write_bytes(b"x")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk"):
+        write_half()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -158,7 +158,7 @@ def draw_tracks(world: World, m: int, rng: np.random.Generator) -> TrackLatents:
 
 
 def pace_mismatch(log2_cut_rate: NDArray[np.float64], log2_tempo: NDArray[np.float64]) -> NDArray[np.float64]:
-    """delta(r, q) of docs/models.md 7.1: (n, m) octaves in -0.5 .. 0.5, how far cuts are from falling on beats.
+    """delta(r, q) of docs/models.md 7.1: (n, m) octaves in -0.5 .. 0.5, how far cuts are from beats.
 
     Zero where cuts per s and beats per s differ by a power of two: cutting on every beat, every
     second one, or between beats is equally good.
