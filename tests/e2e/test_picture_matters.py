@@ -64,37 +64,34 @@ def test_without_a_picture_both_checks_fail(shop, clips) -> None:
 def test_worse_quality_keeps_the_answer(
     shop, clips, shared_data: Path, tmp_path: Path, scale: float, crf: int
 ) -> None:
-    before = tops(shop, clips)
+    whole = {name: video for name, video in clips.items() if not video.warnings}
+    before = tops(shop, whole)
     kept = []
-    for number, name in enumerate(clips):
+    for number, name in enumerate(whole):
         copy = reencode(shared_data / name, tmp_path / f"{number}.mp4", scale=scale, crf=crf)
         top = {match.track for match in shop.top(shop.features(copy), copy.info.duration_s)}
         kept.append(len(top & before[name]))
-    print(f"mean kept of 10: {np.mean(kept):.2f}; worst {min(kept)}; {dict(zip(clips, kept, strict=True))}")
+    print(f"mean kept of 10: {np.mean(kept):.2f}; worst {min(kept)}; {dict(zip(whole, kept, strict=True))}")
     assert np.mean(kept) >= FEWEST_KEPT
 
 
 def reencode(source: Path, out: Path, *, scale: float, crf: int) -> VideoStreams:
-    """The same clip as H.264 of another size and quality, every frame kept."""
+    """The same clip as H.264 of another size and quality: every frame, at the clip's mean rate."""
     with av.open(str(source)) as container:
         stream = container.streams.video[0]
         rate = round(float(stream.average_rate or 25)) or 25
-        sample = next(container.decode(stream))
-        width, height = (max(2, int(side * scale) // 2 * 2) for side in (sample.width, sample.height))
-    upright = read_video(source, VideoRecipe(motion=False), VideoLimits()).info
-    with av.open(str(source)) as container, VideoWriter(out, width, height, rate, crf=crf) as writer:
-        for frame in container.decode(container.streams.video[0]):
-            writer.write(frame.to_ndarray(width=width, height=height, format="rgb24"))
-    turned = read_video(out, VideoRecipe(), VideoLimits())
-    assert upright.duration_s > 0
-    return turned
+        width, height = (max(2, int(side * scale) // 2 * 2) for side in (stream.width, stream.height))
+        with VideoWriter(out, width, height, rate, crf=crf) as writer:
+            for frame in container.decode(stream):
+                writer.write(frame.to_ndarray(width=width, height=height, format="rgb24"))
+    return read_video(out, VideoRecipe(), VideoLimits())
 
 
 def test_share_of_features_far_outside_the_training_range(shop, clips) -> None:
     """Reported, not bounded by the issue; the bound here only catches a broken z-score."""
     tower = onnx.load(shop.bundle.folder / "video_tower.onnx")
     constants = {each.name: onnx.numpy_helper.to_array(each) for each in tower.graph.initializer}
-    mean, scale = constants["standardise.mean"], constants["standardise.scale"]
+    mean, scale = constants["mean"], constants["scale"]
     pooled = [
         np.concatenate([part for name in sorted(features) for part in mean_and_deviation(features[name])])
         for features in (shop.features(video) for video in clips.values())
