@@ -50,4 +50,4 @@ def _print(result: "Evaluation") -> None:
         table.add_row(
             *row, style="dim" if row[1] in ("95 %", "chance") else "bold", end_section=number % 3 == 2
         )
-    Console(width=max(120, Console().width)).print(table)
+    Console(width=max(150, Console().width)).print(table)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -14,6 +15,8 @@ from index_builder import snapshot as snapshots
 from model.errors import NotFound
 from yuyin.cli.options import DEFAULT_STORE, AsJson, Processes, Store, cores
 from yuyin.cli.progress import bar
+
+TABLE_COLUMNS = 100  # ids are typed back: never shorten them
 
 app = typer.Typer(no_args_is_help=True, help="Build and keep snapshots of your music pool.")
 
@@ -66,13 +69,13 @@ def show(store: Store = DEFAULT_STORE, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps([asdict(entry) for entry in entries]))
         return
-    table = Table("", "snapshot", "bundle", "tracks", "segments", "last used (UTC)", "gate")
+    table = Table("", "snapshot", "bundle", "tracks", "segments", "last used (UTC)", "gate", box=SIMPLE)
     for entry in entries:
         used = datetime.fromtimestamp(entry.used_s, UTC).strftime("%Y-%m-%d %H:%M")
         numbers = (f"{entry.tracks:,}", f"{entry.segments:,}")
         mark = "*" if entry.current else ""
         table.add_row(mark, entry.id, entry.bundle_id, *numbers, used, "passed" if entry.passed else "failed")
-    Console().print(table)
+    Console(width=max(TABLE_COLUMNS, Console().width)).print(table)
 
 
 @app.command()

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -95,17 +96,13 @@ def _problem(error: HTTPError) -> str:
 
 
 def _print(found: Recommendation) -> None:
-    table = Table(title=f"{found.video.duration_s:.1f} s of picture, snapshot {found.snapshot}")
-    for name, justify in (
-        ("", "right"),
-        ("title", "left"),
-        ("artist", "left"),
-        ("from", "right"),
-        ("to", "right"),
-    ):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]  # rich wants a Literal
-    for name in ("score", "bpm", "key", "LUFS"):
-        table.add_column(name, justify="right")
+    title = f"{found.video.duration_s:.1f} s of picture, snapshot {found.snapshot}"
+    table = Table(title=title, box=SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column("", justify="right", min_width=3)
+    for name in ("title", "artist"):
+        table.add_column(name, no_wrap=True)
+    for name, width in (("from", 6), ("to", 7), ("score", 5), ("bpm", 3), ("key", 8), ("LUFS", 5)):
+        table.add_column(name, justify="right", no_wrap=True, min_width=width)
     for result in found.results:
         span = result.segments[0]
         table.add_row(
@@ -113,13 +110,15 @@ def _print(found: Recommendation) -> None:
             result.title or result.track_id,
             result.artist or "",
             _clock(span.start_s),
-            _clock(span.end_s) + (" (ends early)" if span.ends_early else ""),
+            _clock(span.end_s) + ("!" if span.ends_early else ""),
             f"{result.score:.3f}",
             "" if result.bpm is None else f"{result.bpm:.0f}",
             result.key or "",
             "" if result.loudness_lufs is None else f"{result.loudness_lufs:.1f}",
         )
     Console().print(table)
+    if any(result.segments[0].ends_early for result in found.results):
+        typer.echo("! the track ends before the picture does", err=True)
     for warning in found.warnings:
         typer.echo(f"note: {warning}", err=True)
 
