@@ -24,6 +24,7 @@ from service.serving import open_serving
 from yuyin.cli.options import DEFAULT_STORE, AsJson, Store
 
 SERVER_TIMEOUT_S = 300
+TITLE_COLUMNS, TABLE_COLUMNS = 28, 112  # figures are never shortened, long titles are
 
 
 def recommend(
@@ -98,9 +99,9 @@ def _problem(error: HTTPError) -> str:
 def _print(found: Recommendation) -> None:
     title = f"{found.video.duration_s:.1f} s of picture, snapshot {found.snapshot}"
     table = Table(title=title, box=SIMPLE, padding=(0, 1, 0, 0))
-    table.add_column("", justify="right", min_width=3)
+    table.add_column("", justify="right", no_wrap=True, min_width=3)
     for name in ("title", "artist"):
-        table.add_column(name, no_wrap=True)
+        table.add_column(name, no_wrap=True, max_width=TITLE_COLUMNS)
     for name, width in (("from", 6), ("to", 7), ("score", 5), ("bpm", 3), ("key", 8), ("LUFS", 5)):
         table.add_column(name, justify="right", no_wrap=True, min_width=width)
     for result in found.results:
@@ -116,7 +117,7 @@ def _print(found: Recommendation) -> None:
             result.key or "",
             "" if result.loudness_lufs is None else f"{result.loudness_lufs:.1f}",
         )
-    Console().print(table)
+    Console(width=max(TABLE_COLUMNS, Console().width)).print(table)
     if any(result.segments[0].ends_early for result in found.results):
         typer.echo("! the track ends before the picture does", err=True)
     for warning in found.warnings:
