@@ -21,7 +21,8 @@ from index_builder.snapshot import activate
 from index_builder.writer import Indexed, keep_bundle, write_snapshot
 from model.bundle import Bundle
 from model.errors import BadPool, Corrupt
-from model.features.profiles import identity, load_profile
+from model.features.extractors import identity
+from model.features.profiles import load_profile
 from model.features.store import FeatureKey, FeatureStore
 
 STAGES = ("bundle", "read", "embed", "write", "gate", "commit", "activate", "done")

@@ -14,7 +14,8 @@ from index_builder import facts, previews
 from index_builder.reader import Skipped
 from model.bundle import Bundle
 from model.errors import MediaError
-from model.features.profiles import MusicExtractor, load_profile
+from model.features.extractors import MusicExtractor
+from model.features.profiles import load_profile
 from model.features.sequence import Sequence
 from model.features.sound import Sound
 from model.grid import EPSILON_S

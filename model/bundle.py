@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from model.artifact import content_id, read_manifest
 from model.errors import Corrupt, Mismatch
-from model.features.profiles import Profile, identity, load_profile
+from model.features.extractors import Profile, identity
+from model.features.profiles import load_profile
 from model.features.sequence import Sequence
 from model.grid import Grid
 from model.towers import Towers

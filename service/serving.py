@@ -14,7 +14,8 @@ from index_builder import snapshot as snapshots
 from index_builder.snapshot import Snapshot
 from model.bundle import Bundle
 from model.errors import Mismatch, NotReady, YuyinError
-from model.features.profiles import Profile, load_profile
+from model.features.extractors import Profile
+from model.features.profiles import load_profile
 from model.features.sequence import Sequence
 
 log = logging.getLogger("yuyin.service")

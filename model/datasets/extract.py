@@ -24,7 +24,7 @@ from model.datasets.table import (
 )
 from model.datasets.workers import as_ready
 from model.errors import BadDataset, MediaError
-from model.features.profiles import Profile, identity
+from model.features.extractors import Profile, identity
 from model.features.sequence import Sequence
 from model.features.sound import Sound
 from model.grid import Grid

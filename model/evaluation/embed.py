@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from model.datasets.table import Dataset, Ragged, features_folder
 from model.errors import BadDataset
 from model.evaluation.protocol import Evaluation, evaluate_scores, score_clips
-from model.features.profiles import identity, load_profile
+from model.features.extractors import identity
+from model.features.profiles import load_profile
 from model.features.sequence import Sequence
 
 TIME_TOLERANCE_S = 1e-3  # segments are stored as float32: an hour into a track that is 2e-4 s

@@ -2,9 +2,9 @@
 
 from model.features.audio import LiteAudio
 from model.features.emotion import LiteMood
+from model.features.extractors import Profile
 from model.features.frames import LiteFrames
 from model.features.motion import LiteMotion
-from model.features.profiles import Profile
 from model.features.text import LiteText
 from model.media.streams import VideoRecipe
 

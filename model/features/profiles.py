@@ -1,80 +1,14 @@
 """A profile's name in, its frozen extractors out: which numbers a bundle's towers are fed with."""
 
-from dataclasses import dataclass
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
-
 from model.errors import BadOptions
-from model.features.sequence import Sequence
-from model.features.sound import Sound
-from model.media.streams import VideoRecipe, VideoStreams
-
-
-class Extractor(Protocol):
-    """What identifies a frozen extractor; a changed number means a raised version."""
-
-    @property
-    def name(self) -> str:
-        """Such as `lite-frames`."""
-
-    @property
-    def version(self) -> int:
-        """Part of every feature key and recipe."""
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """(d,) the name of every column."""
-
-
-class VideoExtractor(Extractor, Protocol):
-    """Decoded picture in, a sequence out."""
-
-    def __call__(self, video: VideoStreams) -> Sequence:
-        """(t, d), times in the video's own time."""
-
-
-class MusicExtractor(Extractor, Protocol):
-    """Decoded track in, a sequence out."""
-
-    @property
-    def rate_hz(self) -> int:
-        """The sample rate it wants."""
-
-    def __call__(self, sound: Sound, segments_s: NDArray[np.float64]) -> Sequence:
-        """(t, d); a sequence extractor ignores `segments_s` (n, 2), a functional gives one row for each."""
-
-
-class TextExtractor(Extractor, Protocol):
-    """Text in, one vector out."""
-
-    def __call__(self, text: str) -> NDArray[np.float32]:
-        """(d,)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """One row of the table in design section 4; the keys are the towers' input names."""
-
-    name: str
-    recipe: VideoRecipe
-    video: dict[str, VideoExtractor]
-    music: dict[str, MusicExtractor]
-    text: TextExtractor
-
-
-def identity(extractor: Extractor) -> str:
-    """`name@version`, as it stands in recipes, feature keys and bundle.json."""
-    return f"{extractor.name}@{extractor.version}"
+from model.features import lite
+from model.features.extractors import Profile
 
 
 def load_profile(name: str) -> Profile:
     """The profile called `name`; raises `BadOptions` with the list of names for an unknown one."""
     match name:
         case "lite":
-            from model.features import lite
-
             return lite.profile()
         case _:
             raise BadOptions(f"unknown profile {name!r}: this version knows 'lite'")

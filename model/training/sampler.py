@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from model.datasets.table import Dataset, Ragged
 from model.errors import BadDataset
 from model.evaluation.embed import check_features, is_functional
-from model.features.profiles import Profile
+from model.features.extractors import Profile
 from model.systems.batch import Batch, Dims, Padded
 
 

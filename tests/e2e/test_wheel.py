@@ -46,12 +46,9 @@ def test_demo_works_from_the_wheel_in_an_empty_folder(wheel: Path, address_of, t
     uv = [sys.executable, "-m", "uv"]
     subprocess.run([*uv, "venv", "--python", sys.executable, str(environment)], check=True)
     install = [*uv, "pip", "install", "--quiet", "--constraint", str(ROOT / "constraints.txt")]
+    install += ["--python", str(environment / "bin" / "python")]  # else uv takes the environment it runs in
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "YUYIN"))}
-    subprocess.run(
-        [*install, f"yuyin[cpu] @ {wheel.as_uri()}"],
-        check=True,
-        env=clean | {"VIRTUAL_ENV": str(environment)},
-    )
+    subprocess.run([*install, f"yuyin[cpu] @ {wheel.as_uri()}"], check=True)
     log = tmp_path / "log"
     with log.open("wb") as out:
         command = [str(environment / "bin" / "yuyin"), "demo", "--port", "0"]

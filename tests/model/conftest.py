@@ -8,7 +8,8 @@ import pytest
 
 from model.artifact import write_json
 from model.datasets.table import Ragged, features_folder, pairs_digest, write_dataset
-from model.features.profiles import identity, load_profile
+from model.features.extractors import identity
+from model.features.profiles import load_profile
 from model.features.sequence import Sequence
 from model.grid import Grid
 

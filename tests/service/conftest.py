@@ -22,7 +22,8 @@ from onnx import TensorProto, helper, numpy_helper
 from index_builder import snapshot as snapshots
 from model.artifact import content_id, hash_files, write_json
 from model.bundle import recipe_of
-from model.features.profiles import Profile, load_profile
+from model.features.extractors import Profile
+from model.features.profiles import load_profile
 from model.grid import Grid
 from service.app import create_app
 from service.settings import Settings

@@ -38,6 +38,7 @@ STYLE_DIM = 6
 CUTS_PER_S_AT_ZERO = 0.5  # cuts per s = 0.5 * 2 ** log2_cut_rate
 TEMPO_BPM_AT_ZERO = 110.0  # tempo = 110 * 2 ** log2_tempo, before folding into a singable octave
 TAG_WEIGHT, BRAND_WEIGHT, OWN_WEIGHT = 0.5, 0.5, 0.5**0.5  # squares sum to 1: latents keep unit variance
+TEMPO_PER_CUT_OCTAVE = 0.4  # heard tempi span 1.5 octaves, cut rates about four
 AROUSAL_TO_PACE = 0.5  # docs/models.md 7.1: cut rate and tempo both lean on arousal by this much
 
 
@@ -92,6 +93,7 @@ class World:
     sigma_tempo: float = 0.18  # octaves
     popularity_exponent: float = 0.61  # 2.0 copies of a track per 1,464 test clips
     conventions: Literal["category", "shared"] = "category"  # shared: Q_c = I, one house style for all
+    pace: Literal["octave", "tempo"] = "octave"  # cuts want beats modulo octave, or simply a faster tempo
 
     @cached_property
     def rotations(self) -> NDArray[np.float64]:
@@ -169,6 +171,13 @@ def pace_mismatch(log2_cut_rate: NDArray[np.float64], log2_tempo: NDArray[np.flo
     return np.asarray(octaves - np.round(octaves), np.float64)
 
 
+def tempo_mismatch(
+    log2_cut_rate: NDArray[np.float64], log2_tempo: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(n, m) octaves between each track's tempo and the one that the cuts want: faster cuts, faster music."""
+    return np.asarray(TEMPO_PER_CUT_OCTAVE * log2_cut_rate[:, None] - log2_tempo[None, :], np.float64)
+
+
 def _squared_distance(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
     total = np.zeros((len(x), len(y)))
     for column in range(x.shape[1]):  # (n, m) at a time: the (n, m, 6) array of 98k ads would not fit
@@ -186,7 +195,8 @@ def utility(world: World, ads: AdLatents, tracks: TrackLatents) -> NDArray[np.fl
     ad_emotion = np.stack([ads.valence, ads.arousal], axis=1)
     track_emotion = np.stack([tracks.valence, tracks.arousal], axis=1)
     emotion = _squared_distance(ad_emotion, track_emotion) / world.sigma_emotion**2
-    pace = (pace_mismatch(ads.log2_cut_rate, tracks.log2_tempo) / world.sigma_tempo) ** 2
+    mismatch = pace_mismatch if world.pace == "octave" else tempo_mismatch
+    pace = (mismatch(ads.log2_cut_rate, tracks.log2_tempo) / world.sigma_tempo) ** 2
     return -0.5 * (style + emotion + pace)
 
 

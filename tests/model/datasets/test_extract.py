@@ -6,7 +6,8 @@ import pytest
 from model.datasets.extract import extract_features
 from model.datasets.table import Dataset, features_folder, write_dataset
 from model.errors import BadDataset
-from model.features.profiles import Profile, load_profile
+from model.features.extractors import Profile
+from model.features.profiles import load_profile
 from model.features.sequence import Sequence
 from model.media.encode import VideoWriter, write_audio
 from model.media.streams import VideoRecipe

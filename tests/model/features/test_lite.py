@@ -1,7 +1,8 @@
 import numpy as np
 
+from model.features.extractors import identity
 from model.features.lite import profile
-from model.features.profiles import identity, load_profile
+from model.features.profiles import load_profile
 from model.features.sound import Sound
 from model.grid import Grid
 from model.media.streams import VideoRecipe

@@ -11,7 +11,7 @@ from model.features import audio, emotion
 from model.features.audio import LiteAudio
 from model.features.column import Column
 from model.features.emotion import LiteMood
-from model.features.profiles import MusicExtractor, identity
+from model.features.extractors import MusicExtractor, identity
 from model.features.sound import Sound
 from model.features.spectrum import RATE_HZ
 from model.grid import Grid

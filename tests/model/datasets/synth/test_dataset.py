@@ -5,7 +5,7 @@ import pytest
 
 from model.artifact import sha256_of
 from model.datasets.synth.dataset import MUSIC_RATE_HZ, render_dataset
-from model.datasets.synth.draw import RENDERED, TRACKS_PER_AD
+from model.datasets.synth.draw import RENDERED, TRACKS_PER_AD, heard
 from model.datasets.synth.world import CATEGORIES, choose, draw_ads, draw_tracks, utility
 from model.datasets.table import Dataset
 from model.errors import BadDataset
@@ -55,7 +55,7 @@ def test_factors_are_those_of_the_world(rendered):
     world = RENDERED
     with np.load(folder / "factors.npz", allow_pickle=False) as factors:
         rng = np.random.default_rng(np.random.SeedSequence([5, world.world_seed]))
-        ads, tracks = draw_ads(world, 2, rng), draw_tracks(world, 2 * TRACKS_PER_AD, rng)
+        ads, tracks = draw_ads(world, 2, rng), heard(draw_tracks(world, 2 * TRACKS_PER_AD, rng))
         np.testing.assert_array_equal(factors["ads_style"], ads.style)
         chosen = choose(utility(world, ads, tracks), tracks.log_popularity, rng)
         np.testing.assert_array_equal(factors["chosen"], chosen)

@@ -157,3 +157,14 @@ def test_with_one_convention_for_all_the_category_says_nothing():
     other = replace(ads, category=(ads.category + 1) % len(CATEGORIES))
     np.testing.assert_array_equal(utility(shared, ads, tracks), utility(shared, other, tracks))
     assert not np.allclose(utility(WORLD, ads, tracks), utility(WORLD, other, tracks))
+
+
+def test_where_cuts_want_tempo_faster_cuts_choose_faster_music():
+    world = World(pace="tempo")
+    ads = draw_ads(world, 1, np.random.default_rng(0))
+    slow, fast = (replace(ads, log2_cut_rate=np.array([rate])) for rate in (-1.0, 1.0))
+    tracks = draw_tracks(world, 2, np.random.default_rng(1))
+    tracks = replace(tracks, log2_tempo=np.array([-0.4, 0.4]))
+    pull = utility(world, slow, tracks)[0] - utility(world, fast, tracks)[0]
+    # by hand: 1/2 [(.4 + .4)^2 - 0] / .18^2 for the slow track, the negative of it for the fast one
+    np.testing.assert_allclose(pull, [0.5 * 0.64 / 0.18**2, -0.5 * 0.64 / 0.18**2])
