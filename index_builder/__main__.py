@@ -22,7 +22,8 @@ from model.errors import InputError, YuyinError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one build and say how it goes."""
-    signal.signal(signal.SIGTERM, _stop)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell starts background jobs with SIGINT ignored
+        signal.signal(number, _stop)
     job = _parsed(arguments)
     try:
         report = build(job, _say_progress)
@@ -57,7 +58,7 @@ def _parsed(arguments: Sequence[str] | None) -> BuildJob:
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
-    """SIGTERM ends a build as Ctrl-C does: workers are stopped, what is half written is removed."""
+    """Both end a build alike: workers are stopped, what is half written is removed."""
     raise KeyboardInterrupt
 
 
