@@ -6,10 +6,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from index_builder.build import BuildJob, build
-from index_builder.snapshot import list_snapshots
-from model.bundle import Bundle, shipped_bundle
-from model.datasets.synth.pool import render_pool
 from yuyin.cli import serve
 from yuyin.cli.options import DEFAULT_STORE, Processes, Store, cores
 from yuyin.cli.progress import bar
@@ -37,6 +33,11 @@ def demo(
 
 def prepare(store: Path, *, processes: int) -> None:
     """Make the demo's pool and index in `store`, as far as they are not there yet."""
+    from index_builder.build import BuildJob, build
+    from index_builder.snapshot import list_snapshots
+    from model.bundle import Bundle, shipped_bundle
+    from model.datasets.synth.pool import render_pool
+
     pool = store / POOL
     with bar("composing the pool") as show:
         render_pool(pool, processes=processes, progress=show)
