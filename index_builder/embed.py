@@ -16,9 +16,9 @@ from model.bundle import Bundle
 from model.errors import MediaError
 from model.features.extractors import MusicExtractor
 from model.features.profiles import load_profile
+from model.features.segments import segment_inputs
 from model.features.sequence import Sequence
 from model.features.sound import Sound
-from model.grid import EPSILON_S
 from model.media.audio import read_audio
 
 FACTS = "facts"  # beside the extractors' names in what is stored of a track
@@ -135,27 +135,3 @@ class _Track:
         with self.stage("decode"):
             channels = read_audio(self._task.path, previews.RATE_HZ, mono=False)
             return np.ascontiguousarray(channels[:, [0, -1 if channels.shape[1] < 2 else 1]])
-
-
-def segment_inputs(music: dict[str, Sequence], segments_s: NDArray[np.float64]) -> list[dict[str, Sequence]]:
-    """What the music tower takes of each segment.
-
-    Args:
-        music: a track's sequences by input name.
-        segments_s: (n, 2) starts and ends.
-
-    Returns:
-        n mappings with the same keys. A functional's sequence has one row for each segment, at its middle:
-        row k belongs to segment k. Of any other, a segment takes the rows whose centre lies in it.
-    """
-    middles_s = segments_s.mean(axis=1)
-    inputs: list[dict[str, Sequence]] = [{} for _ in segments_s]
-    for name, sequence in music.items():
-        times_s = sequence.times_s
-        functional = times_s.shape == middles_s.shape and np.allclose(
-            times_s, middles_s, rtol=0, atol=EPSILON_S
-        )
-        for k, (start_s, end_s) in enumerate(segments_s.tolist()):
-            own = Sequence(sequence.values[k : k + 1], times_s[k : k + 1])
-            inputs[k][name] = own if functional else sequence.between(start_s, end_s)
-    return inputs

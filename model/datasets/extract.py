@@ -25,6 +25,7 @@ from model.datasets.table import (
 from model.datasets.workers import as_ready
 from model.errors import BadDataset, MediaError
 from model.features.extractors import Profile, identity
+from model.features.segments import is_functional
 from model.features.sequence import Sequence
 from model.features.sound import Sound
 from model.grid import Grid
@@ -210,7 +211,7 @@ def _music(
     clips = {i: {SEGMENTS: Sequence(span.astype(np.float32), span.mean(axis=1))} for i, span in spans.items()}
     for key, extractor in job.profile.music.items():
         whole = extractor(sounds[extractor.rate_hz], segments)
-        functional = _is_functional(whole, segments)
+        functional = is_functional(whole.times_s, segments)
         for (i, span), end in zip(spans.items(), ends, strict=True):
             own = slice(end - len(span), end)
             clips[i][key] = (
@@ -224,11 +225,6 @@ def _music(
 def _segments(start_s: float, length_s: float, duration_s: float) -> NDArray[np.float64]:
     starts = GRID.span_starts(start_s, length_s, duration_s)
     return np.stack([starts, np.minimum(starts + GRID.segment_s, duration_s)], axis=1)
-
-
-def _is_functional(sequence: Sequence, segments: NDArray[np.float64]) -> bool:
-    """Whether rows stand for the segments, by their times; a sequence extractor has times of its own."""
-    return len(sequence.times_s) == len(segments) and np.allclose(sequence.times_s, segments.mean(axis=1))
 
 
 def _assemble(

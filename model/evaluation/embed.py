@@ -14,9 +14,8 @@ from model.errors import BadDataset
 from model.evaluation.protocol import Evaluation, evaluate_scores, score_clips
 from model.features.extractors import identity
 from model.features.profiles import load_profile
+from model.features.segments import segment_inputs
 from model.features.sequence import Sequence
-
-TIME_TOLERANCE_S = 1e-3  # segments are stored as float32: an hour into a track that is 2e-4 s
 
 
 class Embedder(Protocol):
@@ -103,23 +102,7 @@ def segments_of(music: Mapping[str, Ragged], spans: Ragged, i: int) -> list[dict
         i: which pair.
     """
     whole = {name: ragged.row(i) for name, ragged in music.items()}
-    spans_s = spans.row(i).values.astype(np.float64)
-    parts = {name: _parts(sequence, spans_s) for name, sequence in whole.items()}
-    return [{name: each[k] for name, each in parts.items()} for k in range(len(spans_s))]
-
-
-def is_functional(times_s: NDArray[np.float64], spans_s: NDArray[np.float64]) -> bool:
-    """Whether rows stand for segments (n, 2), row k at the middle of segment k; else they run over time."""
-    middles_s = spans_s.mean(axis=1)
-    return len(times_s) == len(middles_s) and bool(np.abs(times_s - middles_s).max() < TIME_TOLERANCE_S)
-
-
-def _parts(sequence: Sequence, spans_s: NDArray[np.float64]) -> list[Sequence]:
-    if is_functional(sequence.times_s, spans_s):
-        return [
-            Sequence(sequence.values[k : k + 1], sequence.times_s[k : k + 1]) for k in range(len(spans_s))
-        ]
-    return [sequence.between(float(start), float(end)) for start, end in spans_s]
+    return segment_inputs(whole, spans.row(i).values.astype(np.float64))
 
 
 def evaluate_embedder(embedder: Embedder, dataset: Dataset, split: str) -> Evaluation:

@@ -75,11 +75,6 @@ def dataset_id(dataset: Dataset) -> str:
     return content_id({"manifest": dataset.manifest, "pairs": pairs_digest(dataset.pairs["pair_id"])})
 
 
-def is_run(folder: Path) -> bool:
-    """Whether a folder is a run (and not, say, a bundle)."""
-    return (folder / MANIFEST).is_file()
-
-
 def train(job: TrainJob, progress: Callable[[Epoch], None]) -> RunReport:
     """Train and write a run folder, which appears whole or not at all.
 

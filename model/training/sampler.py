@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from model.datasets.table import Dataset, Ragged
 from model.errors import BadDataset
-from model.evaluation.embed import check_features, is_functional
+from model.evaluation.embed import check_features
 from model.features.extractors import Profile
+from model.features.segments import is_functional
 from model.systems.batch import Batch, Dims, Padded
 
 
@@ -149,7 +150,7 @@ def _music(ragged: Ragged, spans: Ragged, name: str) -> Rows:
 def _covered(
     times_s: NDArray[np.float64], spans_s: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First and end row of each of many spans (s, 2), as `segments_of` has it; times ascend."""
+    """First and end row of each of many spans (s, 2), as `segment_inputs` has it; times ascend."""
     if is_functional(times_s, spans_s):
         own = np.arange(len(spans_s), dtype=np.int64)
         return own, own + 1

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from index_builder.build import BuildJob, BuildReport, build
-from index_builder.embed import TrackTask, TrackVectors, embed_track, segment_inputs
+from index_builder.embed import TrackTask, TrackVectors, embed_track
 from index_builder.reader import Skipped
 from index_builder.snapshot import Snapshot
 from model.features.profiles import load_profile
@@ -15,21 +15,6 @@ from model.features.sequence import Sequence
 from model.features.sound import Sound
 from model.grid import Grid
 from model.media.audio import read_audio
-
-
-@pytest.mark.parametrize("duration_s", [3.2, 15.0, 22.7, 61.0])
-def test_a_segment_takes_the_seconds_it_covers_and_its_own_mood(duration_s: float) -> None:
-    segments_s = Grid().segments(duration_s)
-    seconds = np.arange(int(np.ceil(duration_s))) + 0.5
-    audio = Sequence(seconds[:, None].astype(np.float32), seconds)
-    mood = Sequence(np.arange(len(segments_s), dtype=np.float32)[:, None], segments_s.mean(axis=1))
-    found = segment_inputs({"audio": audio, "emotion": mood}, segments_s)
-    assert len(found) == len(segments_s)
-    for k, (start_s, end_s) in enumerate(segments_s):
-        inside = [second for second in seconds if start_s <= second < end_s]
-        assert found[k]["audio"].values[:, 0].tolist() == np.float32(inside).tolist()
-        assert found[k]["audio"].times_s.tolist() == inside
-        assert found[k]["emotion"].values.tolist() == [[k]]
 
 
 def task(path: Path, tmp_path: Path, bundle: Path, **stored: Sequence) -> TrackTask:

@@ -45,9 +45,8 @@ def draw_start_s(track_s: float, picture_s: float, rng: np.random.Generator) -> 
     grid = Grid()
     starts = grid.starts(track_s)
     first, _ = grid.candidates(starts, track_s, picture_s)
-    whole = starts[first][
-        np.mod(starts[first] + EPSILON_S, grid.hop_s) < 2 * EPSILON_S
-    ]  # the ending may lie off it
+    off_grid_s = np.mod(starts[first] + EPSILON_S, grid.hop_s)
+    whole = starts[first][off_grid_s < 2 * EPSILON_S]  # the ending may lie off it
     return float(rng.choice(whole))
 
 
