@@ -2,7 +2,7 @@
 # A bare Debian or Ubuntu machine in, a ready virtual environment (.venv) out.
 #
 #   sh bootstrap.sh run     what `yuyin demo` and `yuyin serve` need (no torch)
-#   sh bootstrap.sh test    the same, plus training, checkers and the test suite
+#   sh bootstrap.sh test    the same, plus training, checkers, the test suite and, on Debian, a Chromium for it
 #
 # A second call with nothing changed returns at once. Versions come from constraints.txt, with hashes.
 set -eu
@@ -11,6 +11,22 @@ want=${1:-run}
 venv=.venv
 say() { printf '\033[1m[set-up]\033[0m %s\n' "$*"; }
 fail() { printf '[set-up] %s\n' "$*" >&2; exit 2; }
+
+install_system() { # names of Debian packages; false where nobody may
+    if [ "$(id -u)" = 0 ]; then as_root=""
+    elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then as_root="sudo -n"
+    else return 1; fi
+    command -v apt-get >/dev/null || return 1
+    say "installing system packages: $*"
+    $as_root apt-get update -qq && $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@"
+}
+need_system() { install_system "$@" || fail "needs the system packages: $*. Run: sudo apt-get install -y $*"; }
+
+find_browser() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
+if [ "$want" = test ] && ! find_browser >/dev/null; then # Ubuntu's package is a snap, which cannot be driven
+    { grep -qx 'ID=debian' /etc/os-release 2>/dev/null && install_system chromium; } || \
+        say "no Chromium here: the tests of the audition page will be skipped (apt-get install chromium)"
+fi
 
 stamp=$venv/.ready-$want
 state=$(cat pyproject.toml constraints.txt bootstrap.sh | sha256sum | cut -d' ' -f1)
@@ -26,16 +42,7 @@ find_python() {
     return 1
 }
 
-install_system() { # names of Debian packages
-    if [ "$(id -u)" = 0 ]; then as_root=""
-    elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then as_root="sudo -n"
-    else fail "needs the system packages: $*. Run: sudo apt-get install -y $*"; fi
-    command -v apt-get >/dev/null || fail "needs the system packages: $*. Install them with this machine's own package tool."
-    say "installing system packages: $*"
-    $as_root apt-get update -qq && $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@"
-}
-
-python=$(find_python) || { install_system python3 python3-venv; python=$(find_python) || \
+python=$(find_python) || { need_system python3 python3-venv; python=$(find_python) || \
     fail "needs Python 3.11 to 3.14; this system's python3 is older: install one and set PYTHON=/path/to/python3"; }
 
 if [ ! -x $venv/bin/pip ]; then
@@ -43,7 +50,7 @@ if [ ! -x $venv/bin/pip ]; then
     rm -rf $venv
     if ! "$python" -m venv $venv 2>/dev/null; then
         rm -rf $venv
-        install_system python3-venv
+        need_system python3-venv
         "$python" -m venv $venv
     fi
 fi

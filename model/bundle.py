@@ -37,6 +37,11 @@ def shipped_bundle() -> Path:
     return Path(str(files("model") / "shipped" / "lite"))
 
 
+def shipped_cuts() -> Path:
+    """Rough cuts that lie inside the package, to try a page with: rendered by `model.datasets.synth.cuts`."""
+    return Path(str(files("model") / "shipped" / "cuts"))
+
+
 def recipe_of(profile: Profile, grid: Grid) -> dict[str, Any]:
     """How the numbers that a bundle's towers were trained on are made, as it stands in bundle.json."""
     extractors = {**profile.video, **profile.music, "text": profile.text}

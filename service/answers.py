@@ -80,7 +80,7 @@ def _result(serving: Serving, rank: int, match: Match) -> Result:
     )
 
 
-def media_urls(track_id: str) -> dict[str, str]:
-    """Where the audible and the visible form of a track are; unsigned."""
+def media_urls(track_id: str, query: str = "") -> dict[str, str]:
+    """Where the audible and the visible form of a track are; unsigned unless `query` is a signature."""
     base = f"/v1/tracks/{quote(track_id, safe='')}"
-    return {"audio_url": f"{base}/audio", "peaks_url": f"{base}/peaks"}
+    return {"audio_url": f"{base}/audio{query}", "peaks_url": f"{base}/peaks{query}"}

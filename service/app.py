@@ -16,8 +16,9 @@ from service.deps import Parts
 from service.fence import Fence, is_loopback
 from service.jobs import Reindexer
 from service.keys import Keyring, load_keys
+from service.links import Links
 from service.logs import RequestLog
-from service.routes import admin, docs, health, jobs, recommend, tracks
+from service.routes import admin, docs, health, jobs, page, recommend, samples, tracks
 from service.schemas import Options, Problem
 from service.serving import Current
 from service.settings import Settings
@@ -58,8 +59,9 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for part in (recommend, tracks, jobs, admin, health, docs):
+    for part in (recommend, tracks, samples, jobs, admin, health, docs, page):
         app.include_router(part.router)
+    page.mount(app)
     errors.install(app)
     if not keyring:
         app.add_middleware(Fence)
@@ -80,7 +82,8 @@ async def _running(settings: Settings, keyring: Keyring) -> AsyncIterator[Parts]
     await asyncio.to_thread(current.follow)
     watcher = asyncio.create_task(current.watch(loader, settings.follow_s))
     try:
-        yield Parts(settings, keyring, current, decoder, workers, job_records, reindexer)
+        links = Links(settings.store)
+        yield Parts(settings, keyring, current, decoder, workers, job_records, reindexer, links)
     finally:
         watcher.cancel()
         with suppress(asyncio.CancelledError):

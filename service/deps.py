@@ -4,12 +4,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Query, Request, Security
+from fastapi.concurrency import run_in_threadpool
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from model.media.child import Decoder
 from service.jobs import Reindexer
 from service.keys import Keyring
+from service.links import Link, Links
 from service.serving import Current, Serving
 from service.settings import Scope, Settings
 from service.stores.jobs import JobStore
@@ -27,6 +29,7 @@ class Parts:
     workers: Workers
     jobs: JobStore
     reindexer: Reindexer
+    links: Links
 
 
 async def _parts(request: Request) -> Parts:
@@ -54,13 +57,27 @@ async def _key(
     return bearer.credentials if bearer is not None else header
 
 
-def needs(scope: Scope) -> Callable[..., Awaitable[None]]:
-    """A dependency that lets only keys with `scope` pass."""
+def needs(*scopes: Scope) -> Callable[..., Awaitable[None]]:
+    """A dependency that lets only keys with one of `scopes` pass."""
 
     async def check(parts: PartsDep, key: Annotated[str | None, Depends(_key)]) -> None:
-        parts.keyring.require(key, scope)
+        parts.keyring.require(key, *scopes)
 
     return check
+
+
+async def may_hear(
+    track_id: str,
+    parts: PartsDep,
+    key: Annotated[str | None, Depends(_key)],
+    expires: Annotated[int | None, Query(description="Of an address from /v1/media-links.")] = None,
+    signature: Annotated[str | None, Query(description="Of an address from /v1/media-links.")] = None,
+) -> None:
+    """Let a signed address of this track pass, or a key with the scope `catalogue`."""
+    if expires is not None and signature is not None:
+        await run_in_threadpool(parts.links.check, track_id, Link(expires, signature))
+    else:
+        parts.keyring.require(key, "catalogue")
 
 
 async def any_key(parts: PartsDep, key: Annotated[str | None, Depends(_key)]) -> None:

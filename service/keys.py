@@ -58,10 +58,11 @@ class Keyring:
             raise Unauthenticated("this API key is not known: ask whoever runs this server for one")
         return found
 
-    def require(self, key: str | None, scope: Scope) -> None:
-        """Raise `Unauthenticated` or `Forbidden` unless `key` opens `scope`."""
-        if scope not in self.scopes(key):
-            raise Forbidden(f"this API key lacks the scope {scope!r}: use one that has it")
+    def require(self, key: str | None, *scopes: Scope) -> None:
+        """Raise `Unauthenticated` or `Forbidden` unless `key` opens one of `scopes`."""
+        if self.scopes(key).isdisjoint(scopes):
+            wanted = " or ".join(repr(scope) for scope in scopes)
+            raise Forbidden(f"this API key lacks the scope {wanted}: use one that has it")
 
 
 def load_keys(settings: Settings) -> Keyring:

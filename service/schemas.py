@@ -178,6 +178,45 @@ class TrackPage(BaseModel):
     tracks: list[Track]
 
 
+class Facets(BaseModel):
+    """What the tracks of the snapshot can be filtered by."""
+
+    snapshot: str
+    tracks: int
+    genres: dict[str, int] = Field(description="How many tracks have each, in lower case.")
+    moods: dict[str, int]
+    bpm: Range | None = Field(description="The least and the greatest; null where no track has one.")
+    duration_s: Range | None
+
+
+class MediaLinksRequest(_Asked):
+    """Which tracks to play."""
+
+    track_ids: list[str] = Field(max_length=500, description="At most 500.")
+
+
+class MediaLink(BaseModel):
+    """Addresses that need no key, for a while."""
+
+    audio_url: str
+    peaks_url: str
+    expires_at: str = Field(description="UTC, ISO 8601; ask again before.")
+
+
+class Sample(BaseModel):
+    """A cut to try the page with."""
+
+    name: str
+    title: str
+    video_url: str
+
+
+class SampleList(BaseModel):
+    """All of them, by name."""
+
+    samples: list[Sample]
+
+
 class ReindexRequest(_Asked):
     """What to build the next snapshot from."""
 

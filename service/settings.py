@@ -86,6 +86,10 @@ class Settings(BaseSettings):
         default=None, description="JSON file with more entries of the form of `keys`."
     )
     limits: Limits = Field(default_factory=Limits, description="What one uploaded video may cost.")
+    samples: Path | None = Field(
+        default=None,
+        description="Folder of a few short clips (.mp4, .webm) that the page offers to try it with.",
+    )
     in_flight: int = Field(
         default_factory=_twice_the_cores, ge=1, description="Videos worked on at once; default 2 x cores."
     )

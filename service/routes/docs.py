@@ -6,17 +6,11 @@ FastAPI's own page loads Swagger UI from a CDN; this service must work, and be d
 from importlib.resources import files
 
 from fastapi import APIRouter
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse
 
 router = APIRouter(include_in_schema=False)
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
-
-
-@router.get("/")
-async def root() -> RedirectResponse:
-    """To the documentation until the audition page is there."""
-    return RedirectResponse("/docs")
 
 
 @router.get("/docs")

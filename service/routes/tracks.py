@@ -1,22 +1,65 @@
-"""GET /v1/tracks...: a track's id in, its facts, its preview and its peaks out."""
+"""GET /v1/tracks..., /v1/facets, POST /v1/media-links: a track's id in, what is known and heard of it out."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
+import numpy as np
 from fastapi import APIRouter, Depends, Query, Request, Response
+from numpy.typing import NDArray
 
 from service.answers import media_urls
-from service.deps import PartsDep, ServingDep, needs
+from service.deps import Parts, PartsDep, ServingDep, may_hear, needs
 from service.ranges import file_answer
 from service.routes.responses import errors
-from service.schemas import Track, TrackPage
+from service.schemas import Facets, MediaLink, MediaLinksRequest, Range, Track, TrackPage
 from service.serving import Serving
 
-router = APIRouter(prefix="/v1", tags=["tracks"], dependencies=[Depends(needs("catalogue"))])
+router = APIRouter(prefix="/v1", tags=["tracks"])
 
 _ERRORS = errors(401, 403, 404, 503)
+_CATALOGUE = [Depends(needs("catalogue"))]
+_EITHER = [Depends(needs("recommend", "catalogue"))]  # an editor's page needs what these say
+_HEAR = [Depends(may_hear)]
 
 
-@router.get("/tracks", responses=errors(401, 403, 422, 503))
+@router.get("/facets", responses=errors(401, 403, 503), dependencies=_EITHER)
+def facets(serving: ServingDep) -> Facets:
+    """What the tracks of the snapshot in force can be filtered by."""
+    catalogue = serving.snapshot.catalogue
+    return Facets(
+        snapshot=serving.snapshot.id,
+        tracks=len(catalogue),
+        genres=catalogue.values("genres"),
+        moods=catalogue.values("moods"),
+        bpm=_extent(catalogue.columns["bpm"]),
+        duration_s=_extent(catalogue.columns["duration_s"]),
+    )
+
+
+def _extent(column: NDArray[np.float64]) -> Range | None:
+    known = column[np.isfinite(column)]
+    return Range(min=float(known.min()), max=float(known.max())) if len(known) else None
+
+
+@router.post("/media-links", responses=errors(401, 403, 422, 503), dependencies=_EITHER)
+def media_links(asked: MediaLinksRequest, parts: PartsDep, serving: ServingDep) -> dict[str, MediaLink]:
+    """Addresses of previews and waveforms that need no key for an hour: `<audio>` cannot send one.
+
+    A track that the snapshot in force does not have is left out.
+    """
+    rows_of = serving.snapshot.catalogue.rows_of
+    return {track_id: _link(parts, track_id) for track_id in asked.track_ids if len(rows_of([track_id]))}
+
+
+def _link(parts: Parts, track_id: str) -> MediaLink:
+    link = parts.links.sign(track_id)
+    query = urlencode({"expires": link.expires, "signature": link.signature})
+    expires_at = datetime.fromtimestamp(link.expires, UTC).isoformat()
+    return MediaLink(expires_at=expires_at, **media_urls(track_id, f"?{query}"))
+
+
+@router.get("/tracks", responses=errors(401, 403, 422, 503), dependencies=_CATALOGUE)
 def tracks(
     serving: ServingDep,
     offset: Annotated[int, Query(ge=0, description="How many to leave out.")] = 0,
@@ -33,21 +76,21 @@ def tracks(
     )
 
 
-@router.head("/tracks/{track_id:path}/audio", include_in_schema=False)
-@router.get("/tracks/{track_id:path}/audio", responses=errors(401, 403, 404, 416, 503))
+@router.head("/tracks/{track_id:path}/audio", include_in_schema=False, dependencies=_HEAR)
+@router.get("/tracks/{track_id:path}/audio", responses=errors(401, 403, 404, 416, 503), dependencies=_HEAR)
 def audio(track_id: str, request: Request, parts: PartsDep, serving: ServingDep) -> Response:
     """A preview that every browser plays (AAC in MP4); Range and If-None-Match are honoured."""
     return _media(request, parts, serving, track_id, "preview.m4a", "audio/mp4")
 
 
-@router.head("/tracks/{track_id:path}/peaks", include_in_schema=False)
-@router.get("/tracks/{track_id:path}/peaks", responses=_ERRORS)
+@router.head("/tracks/{track_id:path}/peaks", include_in_schema=False, dependencies=_HEAR)
+@router.get("/tracks/{track_id:path}/peaks", responses=_ERRORS, dependencies=_HEAR)
 def peaks(track_id: str, request: Request, parts: PartsDep, serving: ServingDep) -> Response:
     """The waveform to draw: JSON with `duration_s` and `peaks`."""
     return _media(request, parts, serving, track_id, "peaks.json", "application/json")
 
 
-@router.get("/tracks/{track_id:path}", responses=_ERRORS)
+@router.get("/tracks/{track_id:path}", responses=_ERRORS, dependencies=_CATALOGUE)
 def track(track_id: str, serving: ServingDep) -> Track:
     """What is known of one track."""
     return _track(_find(serving, track_id))

@@ -28,9 +28,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_carries_the_bundle_and_the_page_and_nothing_foreign(wheel: Path) -> None:
-    names = zipfile.ZipFile(wheel).namelist()
+    names = set(zipfile.ZipFile(wheel).namelist())
     assert "model/shipped/lite/video_tower.onnx" in names
-    assert "service/page/docs.html" in names
+    assert {"service/page/docs.html", "service/page/audition/app.js"} <= names
+    assert "service/page/audition/vendor/wavesurfer.LICENSE.txt" in names
+    assert "model/shipped/cuts/1-quick-and-lively.mp4" in names
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {
         "yuyin",

@@ -22,13 +22,19 @@ def demo(
 
     A second run starts at once: finished tracks and features are kept in the store.
     """
+    from model.bundle import shipped_cuts
+
     prepare(store, processes=processes or cores())
     Console(stderr=True).print(
-        f"\n[bold]YuYin is at http://127.0.0.1:{port}[/bold]   try:  "
+        f"\n[bold]Open http://127.0.0.1:{port}[/bold] and drop a cut, or:  "
         f"curl -F video=@YOUR_CUT.mp4 http://127.0.0.1:{port}/recommend\n",
         highlight=False,
     )
-    serve.run(serve.settings(store=store, port=port, pools={"demo": store / POOL}, default_pool="demo"))
+    serve.run(
+        serve.settings(
+            store=store, port=port, pools={"demo": store / POOL}, default_pool="demo", samples=shipped_cuts()
+        )
+    )
 
 
 def prepare(store: Path, *, processes: int) -> None:

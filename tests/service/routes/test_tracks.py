@@ -1,10 +1,18 @@
 import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import av
 import pytest
 from fastapi.testclient import TestClient
+
+from service.app import create_app
+from service.keys import new_key
+from service.settings import KeyEntry, Scope, Settings
+
+HOST = "http://127.0.0.1:8000"
 
 
 def media(store: Path, client: TestClient, track_id: str, name: str) -> bytes:
@@ -87,3 +95,69 @@ def test_the_peaks_are_those_of_the_track(client: TestClient, built_store: Path)
     assert answer.headers["content-type"] == "application/json"
     assert answer.content == media(built_store, client, "bravo", "peaks.json")
     assert json.loads(answer.content)["duration_s"] == pytest.approx(12, abs=0.05)
+
+
+def test_facets_count_what_the_tracks_say(client: TestClient) -> None:
+    tracks = client.get("/v1/tracks").json()["tracks"]
+    facets = client.get("/v1/facets").json()
+    for facet in ("genres", "moods"):
+        assert facets[facet] == Counter(value for track in tracks for value in track[facet])
+    for fact in ("bpm", "duration_s"):
+        known = [track[fact] for track in tracks if track[fact] is not None]
+        assert facets[fact] == {"min": min(known), "max": max(known)}
+    assert (facets["tracks"], facets["snapshot"]) == (5, client.get("/v1/tracks").json()["snapshot"])
+
+
+def keyed(store: Path, *scopes: Scope) -> tuple[TestClient, dict[str, str]]:
+    key, sha256 = new_key()
+    settings = Settings(store=store, keys={"who": KeyEntry(sha256=sha256, scopes=frozenset(scopes))})
+    return TestClient(create_app(settings), base_url=HOST), {"Authorization": f"Bearer {key}"}
+
+
+def test_a_link_plays_without_a_key_and_only_its_own_track(store: Path) -> None:
+    client, key = keyed(store, "recommend")
+    with client:
+        assert client.get("/v1/tracks/delta/audio").status_code == 401
+        assert client.get("/v1/tracks/delta/audio", headers=key).status_code == 403  # wants 'catalogue'
+        links = client.post("/v1/media-links", json={"track_ids": ["delta", "none"]}, headers=key).json()
+        assert list(links) == ["delta"]
+        for name in ("audio_url", "peaks_url"):
+            assert client.get(links["delta"][name]).status_code == 200
+        part = client.get(links["delta"]["audio_url"], headers={"Range": "bytes=0-9"})
+        assert (part.status_code, len(part.content)) == (206, 10)
+        borrowed = client.get(links["delta"]["audio_url"].replace("delta", "alpha"))
+        assert (borrowed.status_code, borrowed.json()["code"]) == (403, "forbidden")
+        half = client.get(links["delta"]["audio_url"].partition("&")[0])
+        assert half.status_code == 401
+        ends = datetime.fromisoformat(links["delta"]["expires_at"])
+        assert timedelta(minutes=59) < ends - datetime.now(UTC) <= timedelta(minutes=61)
+
+
+def test_links_want_a_key_where_keys_are_set(store: Path) -> None:
+    client, key = keyed(store, "admin")
+    with client:
+        for headers, status in ((None, 401), (key, 403)):
+            answer = client.post("/v1/media-links", json={"track_ids": ["delta"]}, headers=headers)
+            assert answer.status_code == status
+            assert client.get("/v1/facets", headers=headers).status_code == status
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"track_ids": "delta"}, {"track_ids": ["x"] * 501}, {"track_ids": [], "a": 1}]
+)
+def test_links_that_cannot_be_asked_for(client: TestClient, body: dict[str, Any]) -> None:
+    answer = client.post("/v1/media-links", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "bad_options")
+
+
+def test_the_secret_is_in_no_log_line_and_no_signature_either(
+    client: TestClient, built_store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("DEBUG"):
+        link = client.post("/v1/media-links", json={"track_ids": ["alpha"]}).json()["alpha"]
+        client.get(link["audio_url"])
+    signature = link["audio_url"].partition("signature=")[2]
+    assert len(signature) == 64
+    mine = [record for record in caplog.records if record.name.startswith("yuyin")]
+    assert mine
+    assert all(signature not in str(vars(record)) for record in mine)

@@ -1,0 +1,74 @@
+"""A track id in, a signature for an address that `<audio>` can play out; a browser cannot send it a key.
+
+The secret lies in the store, so that every replica takes every other's addresses; it is made when it is
+first needed. It is no hash of a key: who reads the configuration must not be able to sign.
+"""
+
+import hmac
+import os
+import secrets
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+from model.errors import Forbidden
+
+LIFE_S = 3600
+SECRET_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What an address carries."""
+
+    expires: int  # Unix seconds, UTC
+    signature: str  # hex
+
+
+class Links:
+    """Signs the media of tracks and checks what comes back; any thread may ask."""
+
+    def __init__(self, store: Path) -> None:
+        self._file = store / "media-links.key"
+        self._lock = Lock()
+        self._secret: bytes | None = None
+
+    def sign(self, track_id: str) -> Link:
+        """For an hour from now, rounded up to a minute so that a page gets the same address twice."""
+        expires = (int(time.time()) + LIFE_S) // 60 * 60 + 60
+        return Link(expires, self._signature(track_id, expires))
+
+    def check(self, track_id: str, link: Link) -> None:
+        """Raise `Forbidden` unless the signature is ours, for this track, and in time."""
+        signed = self._signature(track_id, link.expires)
+        if not hmac.compare_digest(signed.encode(), link.signature.encode()):
+            raise Forbidden("the signature of this address is wrong: ask POST /v1/media-links for another")
+        if link.expires <= time.time():
+            raise Forbidden("this address has expired: ask POST /v1/media-links for another")
+
+    def _signature(self, track_id: str, expires: int) -> str:
+        return hmac.digest(self._key(), f"{expires}\n{track_id}".encode(), "sha256").hex()
+
+    def _key(self) -> bytes:
+        with self._lock:
+            if self._secret is None:
+                self._secret = _read_or_make(self._file)
+            return self._secret
+
+
+def _read_or_make(file: Path) -> bytes:
+    """The secret of a store; of several processes that make one at once, the first wins."""
+    with suppress(FileNotFoundError):
+        return file.read_bytes()
+    aside = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as out:
+        out.write(secrets.token_bytes(SECRET_BYTES))
+        out.flush()
+        os.fsync(descriptor)
+    with suppress(FileExistsError):
+        os.link(aside, file)  # fails where it exists: never replaces another's
+    aside.unlink()
+    return file.read_bytes()

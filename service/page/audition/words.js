@@ -1,0 +1,66 @@
+// Codes, numbers and facts in; words that an editor understands out.
+
+// code: [title, what to do, offered ways]. The server's own sentence is shown where it says more.
+const PROBLEMS = {
+  unreachable: ["The server does not answer", "It may have been stopped, or the network is away.", ["again"]],
+  strange_answer: ["Something between here and the server answered in its place",
+    "A proxy or a firewall may have cut the upload. Try again, or ask whoever runs the server.", ["again"]],
+  not_media: ["This file is no video", "Choose a video file, such as MP4 or MOV.", ["other"]],
+  no_video_stream: ["There is no picture in this file", "It holds sound only. Choose the cut with its picture.", ["other"]],
+  encrypted: ["This video is protected", "A protected file cannot be looked at. Export the cut without protection.", ["other"]],
+  cannot_decode: ["This video cannot be read", "It may be cut off or damaged. Export it again, H.264 in MP4 is safest.", ["other"]],
+  empty_body: ["This file is empty", "Perhaps the export has not finished. Choose it again when it has.", ["other"]],
+  video_too_large: ["This file is too large", "Export a small proxy, such as 720p H.264; it finds the same music.", ["other"]],
+  video_too_long: ["This video is too long", "Cut out the part that needs music, or export a shorter one.", ["other"]],
+  video_too_costly: ["This video takes too much to decode", "Export a small proxy, such as 720p H.264; it finds the same music.", ["other"]],
+  overloaded: ["The server is busy", "Others are asking at the same time.", ["again"]],
+  not_ready: ["There is no music to search yet", "Whoever runs this server has to index a pool first: yuyin index build MUSIC_FOLDER", ["again"]],
+  bad_options: ["These filters cannot be used", "", ["clear"]],
+  forbidden: ["This key may not do that", "Ask whoever runs this server for a key with the scope recommend.", ["key"]],
+  internal: ["Something went wrong on the server", "It is not your file’s fault as far as we know. Try again; if it stays, tell whoever runs the server.", ["again", "other"]],
+};
+
+const THE_SERVER_KNOWS_BETTER = new Set(["video_too_large", "video_too_long", "video_too_costly", "bad_options", "cannot_decode"]);
+
+export function explain(problem) {
+  const [title, advice, ways] = PROBLEMS[problem.code] ?? PROBLEMS.internal;
+  const detail = THE_SERVER_KNOWS_BETTER.has(problem.code) ? sentence(problem.detail) : "";
+  return { title, ways, text: detail ? [detail, advice].filter(Boolean) : [advice],
+    reference: problem.request_id ? `${problem.code}, request ${problem.request_id}` : problem.code };
+}
+
+const WARNINGS = {
+  truncated: "The end of this file is missing. The tracks fit the part that is there.",
+  damaged: "Some frames of this file are damaged. The tracks fit what could be read.",
+};
+
+export const warn = (warning) => WARNINGS[warning] ?? `Note: ${warning}`;
+
+const REASONS = { bpm: "tempo", duration_s: "length", genres: "genre", moods: "mood", include_ids: "your list",
+  exclude_ids: "“Not this one”" };
+
+export function leftOut(excluded) {
+  const parts = Object.entries(excluded).map(([reason, count]) => `${count} by ${REASONS[reason] ?? reason}`);
+  return parts.length ? `Left out: ${parts.join(", ")}.` : "";
+}
+
+export const clock = (seconds) => {
+  const whole = Math.max(0, Math.floor(seconds + 1e-6));
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+};
+
+export const exact = (seconds) => {
+  const tenths = Math.max(0, Math.round(seconds * 10));
+  return `${Math.floor(tenths / 600)}:${String(Math.floor((tenths % 600) / 10)).padStart(2, "0")}.${tenths % 10}`;
+};
+
+export const count = (n, one, many) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
+
+export const sentence = (text) => text && text[0].toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+
+export function seen(video, files_name) {
+  const facts = [files_name, `${video.duration_s.toFixed(1)} s`, `${video.width_px} × ${video.height_px}`,
+    `${Number(video.fps.toFixed(2))} fps`];
+  if (video.cuts_s) facts.push(count(video.cuts_s.length, "cut", "cuts"));
+  return facts.join(" · ");
+}

@@ -1,0 +1,42 @@
+"""GET /: the audition page, in which an editor drops a cut and hears the pool under it."""
+
+import secrets
+from importlib.resources import files
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import HTMLResponse
+from fastapi.staticfiles import StaticFiles
+
+router = APIRouter(include_in_schema=False)
+
+# Everything comes from here; blob: is the cut itself, which the browser plays from its own disk.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; connect-src 'self' blob:; "
+    "img-src 'self' data: blob:; media-src 'self' blob:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+
+
+def _folder() -> Path:
+    return Path(str(files("service") / "page" / "audition"))
+
+
+@router.head("/")
+@router.get("/")
+def page() -> HTMLResponse:
+    """The page; what it shows it asks of this service, with the visitor's own key."""
+    nonce = secrets.token_urlsafe(16)  # for the style sheet that the waveforms carry with them
+    text = (_folder() / "index.html").read_text("utf-8").replace("{nonce}", nonce)
+    headers = {
+        "Content-Security-Policy": _POLICY.format(nonce=nonce),
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "no-store",
+    }
+    return HTMLResponse(text, headers=headers)
+
+
+def mount(app: FastAPI) -> None:
+    """Serve the page's own modules, styles and icon."""
+    app.mount("/page", StaticFiles(directory=_folder()), name="page")
