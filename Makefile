@@ -1,6 +1,6 @@
 # make run    set up, then serve the demo on http://127.0.0.1:8000
 # make test   set up, then every check and the suite
-.PHONY: run test test-slow check bundle constraints format help
+.PHONY: run test test-slow check bundle constraints docs screenshot format help
 BIN := .venv/bin
 PORT ?= 8000
 
@@ -35,6 +35,10 @@ bundle: ## make the shipped bundle anew: render, extract, train, export (<= 45 m
 	rm -rf build/bundle/run
 	$(BIN)/yuyin train build/bundle/dataset --system yuyin --preset lite --seed 1 -o build/bundle/run
 	$(BIN)/yuyin export build/bundle/run --test build/bundle/unseen -o model/shipped/lite --force
+
+screenshot: ## let the browser test take the picture of the README anew
+	@sh bootstrap.sh test
+	YUYIN_SCREENSHOT=docs/audition.png $(BIN)/pytest -q -m slow tests/e2e/test_audition.py -k picture_of_the_page
 
 constraints: ## resolve constraints.txt anew, for Python 3.11 to 3.14, with hashes and without addresses
 	mkdir -p build/constraints && sed '/"torch/d' pyproject.toml > build/constraints/pyproject.toml

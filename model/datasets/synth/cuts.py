@@ -16,7 +16,7 @@ from model.media.encode import VideoWriter
 
 SEED, ADS = 7, 400
 CRF, PRESET = 27, "veryslow"
-# file name, row among the ads of the seed, take, seconds; chosen by eye for their difference: quick and lively
+# file name, row among the ads of the seed, take, seconds; chosen by eye: quick and lively
 # (2.3 cuts a second), calm and upright, dark and cool
 CUTS = (
     ("1-quick-and-lively", 156, 0, 15.0),

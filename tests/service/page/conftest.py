@@ -1,72 +1,12 @@
-"""The system's Chromium, a running service with the tiny store, and pages that must stay without errors."""
+"""A running service with the tiny store and the demo's cuts."""
 
-import os
-import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
 
 from model.bundle import shipped_cuts
 from service.settings import Settings
-
-# Without these Chromium looks for its maker's hosts; without a GPU and as root the first two are needed.
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Skips where there is none, unless YUYIN_NEED_BROWSER says that there must be (CI on Debian does)."""
-    found = next((path for path in map(shutil.which, NAMES) if path), None)
-    if found is None:
-        reason = "no Chromium on this machine: apt-get install chromium"
-        pytest.fail(reason) if os.environ.get("YUYIN_NEED_BROWSER") else pytest.skip(reason)
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=found, args=FLAGS)
-        yield launched
-        launched.close()
-
-
-@pytest.fixture
-def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Opens an address; afterwards no page may have raised an error or asked another host for anything."""
-    pages: list[tuple[Page, str, list[str]]] = []
-
-    def open_page(url: str, *, width_px: int = 1280, height_px: int = 800, **context: Any) -> Page:
-        viewport = {"width": width_px, "height": height_px}
-        page = browser.new_context(base_url=url, viewport=viewport, **context).new_page()
-        faults: list[str] = []
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda said: faults.append(said.text) if _is_fault(said) else None)
-        page.on("request", lambda asked: faults.append(asked.url) if _is_foreign(asked.url, url) else None)
-        pages.append((page, url, faults))
-        page.goto(url)
-        return page
-
-    yield open_page
-    for page, _, faults in pages:
-        page.context.close()
-        assert faults == []
-
-
-def _is_fault(said: Any) -> bool:
-    """Refused requests are logged by the browser itself; the page has words for them."""
-    return said.type == "error" and "Failed to load resource" not in said.text
-
-
-def _is_foreign(asked: str, url: str) -> bool:
-    return not asked.startswith((url, "blob:", "data:"))
 
 
 @pytest.fixture
