@@ -36,6 +36,10 @@ bundle: ## make the shipped bundle anew: render, extract, train, export (<= 45 m
 	$(BIN)/yuyin train build/bundle/dataset --system yuyin --preset lite --seed 1 -o build/bundle/run
 	$(BIN)/yuyin export build/bundle/run --test build/bundle/unseen -o model/shipped/lite --force
 
+docs: ## write docs/cli.md, settings.md and errors.md anew
+	@sh bootstrap.sh test
+	$(BIN)/python docs/generate.py
+
 screenshot: ## let the browser test take the picture of the README anew
 	@sh bootstrap.sh test
 	YUYIN_SCREENSHOT=docs/audition.png $(BIN)/pytest -q -m slow tests/e2e/test_audition.py -k picture_of_the_page
