@@ -27,7 +27,7 @@ from model.grid import Grid
 from model.systems.pooling import Inputs, pooled_width
 from model.systems.yuyin_graph import tower_graphs
 from model.towers import Tower, Towers
-from model.training.run import Run, dataset_id
+from model.training.run import Run
 
 PARITY = 1e-5  # largest difference of an embedding's entry that is float noise
 PARITY_ROWS = (1, 7, 30)
@@ -59,7 +59,7 @@ def export_run(run: Path, out: Path, *, dataset: Path | None = None, test: Path 
         raise BadOptions(f"{out} exists already: name another folder, or delete it first")
     trained = Run.open(run)
     data = Dataset.open(dataset or Path(trained.config["dataset"]))
-    if dataset_id(data) != trained.config["dataset_id"]:
+    if data.id != trained.config["dataset_id"]:
         raise BadDataset(f"{data.folder} is not the dataset that {run} was trained on: name the one that is")
     unseen = Dataset.open(test) if test else data
     if test and set(unseen.pairs["pair_id"]) & set(data.pairs["pair_id"]):
@@ -193,7 +193,7 @@ def _measured(towers: Towers, dataset: Dataset, unseen: Dataset, folder: Path) -
     np.save(folder / "null_queries.npy", null_queries, allow_pickle=False)
     return {
         "metrics": evaluate_scores(judged.scores(), tracks, split=split).as_dict(),
-        "metrics_dataset_id": dataset_id(unseen),
+        "metrics_dataset_id": unseen.id,
         "no_match_threshold": no_match_threshold(held_out),
         "null_queries": {"count": len(null_queries), "of_training_videos": len(known)},
     }

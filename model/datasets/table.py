@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from model.artifact import write_file, write_json
+from model.artifact import content_id, write_file, write_json
 from model.errors import BadDataset
 from model.features.sequence import Sequence
 
@@ -102,6 +102,11 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.pairs["pair_id"])
+
+    @property
+    def id(self) -> str:
+        """Which dataset it is, wherever it lies: hash of its manifest and of its pairs' ids."""
+        return content_id({"manifest": self.manifest, "pairs": pairs_digest(self.pairs["pair_id"])})
 
     @classmethod
     def open(cls, folder: Path) -> Self:

@@ -107,8 +107,13 @@ def segments_of(music: Mapping[str, Ragged], spans: Ragged, i: int) -> list[dict
 
 def evaluate_embedder(embedder: Embedder, dataset: Dataset, split: str) -> Evaluation:
     """All figures on one split; raises `BadDataset` if it has no pairs or no features of the profile."""
+    embedded = embed_split(embedder, dataset, split)
+    return evaluate_scores(embedded.scores(), dataset.pairs["track_id"][embedded.rows], split=split)
+
+
+def embed_split(embedder: Embedder, dataset: Dataset, split: str) -> Embedded:
+    """Embed all pairs of one split; raises as `evaluate_embedder` does."""
     rows = rows_of(dataset, split)
     if len(rows) == 0:
         raise BadDataset(f"{dataset.folder} has no pair of split {split!r}: choose another or split it anew")
-    embedded = embed_pairs(embedder, dataset, rows)
-    return evaluate_scores(embedded.scores(), dataset.pairs["track_id"][rows], split=split)
+    return embed_pairs(embedder, dataset, rows)

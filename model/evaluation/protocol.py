@@ -10,7 +10,6 @@ from model.evaluation.intervals import clustered_bootstrap, wilson
 from model.evaluation.metrics import Ranking, expected_rank, expected_reciprocal, hits, rank
 
 CUTOFFS = (1, 5, 10, 15, 20, 25)
-PROTOCOLS: tuple["Protocol", ...] = ("strict", "shared")
 Protocol = Literal["strict", "shared"]  # right is: the own clip | any clip of the same track
 Direction = Literal["V->M", "M->V"]
 
@@ -86,17 +85,21 @@ def evaluate_scores(scores: NDArray[np.float64], tracks: NDArray[np.str_], *, sp
         tracks: (n,) which track clip j was cut from.
         split: name of the part, for the record.
     """
-    own = np.eye(len(tracks), dtype=np.bool_)
-    relevant = {"strict": own, "shared": tracks[:, None] == tracks[None, :]}
     results = tuple(
-        _result(protocol, direction, matrix, relevant[protocol], tracks)
-        for protocol in PROTOCOLS
-        for direction, matrix in _directions(scores)
+        _result(protocol, direction, matrix, relevant, tracks)
+        for protocol, relevant in relevance(tracks).items()
+        for direction, matrix in directions(scores)
     )
     return Evaluation(split, len(tracks), len(np.unique(tracks)), results)
 
 
-def _directions(scores: NDArray[np.float64]) -> tuple[tuple[Direction, NDArray[np.float64]], ...]:
+def relevance(tracks: NDArray[np.str_]) -> dict[Protocol, NDArray[np.bool_]]:
+    """(n, n) by protocol, true where clip j is right for video i; symmetric, so the same both ways."""
+    return {"strict": np.eye(len(tracks), dtype=np.bool_), "shared": tracks[:, None] == tracks[None, :]}
+
+
+def directions(scores: NDArray[np.float64]) -> tuple[tuple[Direction, NDArray[np.float64]], ...]:
+    """Each direction with its (queries, candidates)."""
     return ("V->M", scores), ("M->V", scores.T)
 
 

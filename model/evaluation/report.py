@@ -1,8 +1,9 @@
-"""An evaluation in, rows of text for a table out; whoever prints them chooses how."""
+"""An evaluation in, rows of text for a table and sentences out; whoever prints them chooses how."""
 
 from model.evaluation.protocol import CUTOFFS, Estimate, Evaluation, Result
 
 HEADER = ("protocol", "direction", *(f"R@{k}" for k in CUTOFFS), "MedR", "MRR")
+HEADLINE_K = 10
 
 
 def table_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
@@ -11,6 +12,43 @@ def table_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
     Cells are in the order of `HEADER`.
     """
     return [row for result in evaluation.results for row in _rows(result)]
+
+
+def headline_k(evaluation: Evaluation) -> int:
+    """How long the list of the headline is: 10, or 1 where 10 would be the whole pool."""
+    return HEADLINE_K if evaluation.pairs > HEADLINE_K else 1
+
+
+def headline(evaluation: Evaluation, adverts: str) -> str:
+    """What a music supervisor wants to know, in one sentence.
+
+    Args:
+        evaluation: of any split.
+        adverts: what to call its adverts, such as "unseen adverts".
+    """
+    result, k = evaluation.result("strict", "V->M"), headline_k(evaluation)
+    estimate, among = result.recall[k], f"among the first {k} of {result.pool}" if k > 1 else "the first"
+    return (
+        f"Of {evaluation.pairs} {adverts}, the right clip is {among} for {percent(estimate.value)} "
+        f"(95 % interval {100 * estimate.low:.1f} to {percent(estimate.high)}; "
+        f"chance {percent(estimate.chance)})."
+    )
+
+
+def verdict(evaluation: Evaluation) -> str:
+    """How the headline's figure compares with guessing, no more than its interval allows."""
+    estimate = evaluation.result("strict", "V->M").recall[headline_k(evaluation)]
+    times = f"{estimate.value / estimate.chance:.1f} times what guessing finds"
+    if estimate.low > estimate.chance:
+        return f"That is {times}, and the whole interval lies above guessing."
+    if estimate.high < estimate.chance:
+        return f"That is {times}: worse than guessing."
+    return f"That is {times}, but the interval holds chance: no better than guessing can be claimed."
+
+
+def percent(share: float) -> str:
+    """A share of 1 with a decimal; never torn from its sign at the end of a line."""
+    return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
 
 
 def _rows(result: Result) -> list[tuple[str, ...]]:

@@ -4,6 +4,7 @@ RUN/
   run.json         written last: lists the sha256 of the other files
   config.json      system, preset, profile, dataset, sizes, labels, versions
   metrics.jsonl    one line an epoch
+  curves.png       the same as a picture
   weights.pt       state dict of tensors, read back with weights_only
 """
 
@@ -16,12 +17,13 @@ from typing import Any
 
 import torch
 
-from model.artifact import commit, content_id, hash_files, new_folder, read_manifest, write_json
-from model.datasets.table import Dataset, pairs_digest
+from model.artifact import commit, hash_files, new_folder, read_manifest, write_json
+from model.datasets.table import Dataset
 from model.errors import BadDataset, BadOptions
 from model.features.profiles import load_profile
 from model.systems.batch import Dims
 from model.systems.yuyin import YuYin, YuYinConfig
+from model.training.curves import curves_png
 from model.training.loop import Epoch, fit
 from model.training.presets import Preset, preset
 from model.training.sampler import Pairs, read_pairs
@@ -70,11 +72,6 @@ class Run:
         return cls(folder, config, system.eval())
 
 
-def dataset_id(dataset: Dataset) -> str:
-    """Which dataset it is, wherever it lies: hash of its manifest and of its pairs' ids."""
-    return content_id({"manifest": dataset.manifest, "pairs": pairs_digest(dataset.pairs["pair_id"])})
-
-
 def train(job: TrainJob, progress: Callable[[Epoch], None]) -> RunReport:
     """Train and write a run folder, which appears whole or not at all.
 
@@ -99,6 +96,7 @@ def train(job: TrainJob, progress: Callable[[Epoch], None]) -> RunReport:
         torch.save(best, aside / "weights.pt")
         lines = [json.dumps(asdict(epoch)) for epoch in history]
         (aside / "metrics.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+        (aside / "curves.png").write_bytes(curves_png(history))
         write_json(aside / "config.json", _config(job, chosen, dataset, pairs))
         write_json(aside / MANIFEST, {"files": hash_files(aside, manifest=MANIFEST)})
         commit(aside, job.out)
@@ -137,7 +135,7 @@ def _config(job: TrainJob, chosen: Preset, dataset: Dataset, pairs: Pairs) -> di
         "categories": list(pairs.categories),
         "tags": list(pairs.tags),
         "dataset": str(job.dataset.resolve()),
-        "dataset_id": dataset_id(dataset),
+        "dataset_id": dataset.id,
         "dataset_kind": dataset.manifest.get("kind"),
         "pairs": {split: len(pairs.rows(split)) for split in ("train", "evaluation", "test")},
         "torch": str(torch.__version__),

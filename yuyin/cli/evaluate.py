@@ -1,6 +1,7 @@
-"""`yuyin evaluate`: a run or a bundle and a dataset in, recalls both ways with chance and intervals out."""
+"""`yuyin evaluate`: a run or a bundle and a dataset in; recalls both ways and a page that shows them out."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from model.errors import BadOptions
 from yuyin.cli.options import AsJson
 
 if TYPE_CHECKING:
@@ -22,22 +24,47 @@ def evaluate(
         Path, typer.Argument(exists=True, file_okay=False, help="A dataset folder with features.")
     ],
     split: Annotated[str, typer.Option(help="Which part of DATASET: train, evaluation or test.")] = "test",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--out",
+            file_okay=False,
+            help="The folder for report.html and evaluation.json; "
+            "default: reports/NAME-DATASET-SPLIT, where NAME is the run's or the bundle's id.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure how often the right music (or video) is among the first K.
+    """Measure how often the right music (or video) is among the first K, and write a page that shows it.
 
     `strict`: right is the advert's own clip; `shared`: any clip of the same track. The pool is all clips
     of the split. Intervals are 95 %, bootstrapped over queries, clustered by track; chance is what a blind
-    scorer gets.
+    scorer gets. The page is one file with tables, recall curves, and the best and worst matches.
     """
     from model.datasets.table import Dataset
-    from model.evaluation.run import evaluate_run
+    from model.evaluation.page import write_report
+    from model.evaluation.run import measure
 
-    result = evaluate_run(what, Dataset.open(dataset), split)
+    if out is not None:
+        _check_outside(out, what)
+    console = Console(stderr=True)
+    with console.status("embedding and ranking every pair"):
+        measured = measure(what, Dataset.open(dataset), split)
+    with console.status("drawing the report"):
+        place = out or Path("reports") / f"{measured.subject.name}-{dataset.resolve().name}-{split}"
+        written = write_report(measured, place, datetime.now(UTC))
     if as_json:
-        typer.echo(json.dumps(result.as_dict()))
+        typer.echo(json.dumps(measured.evaluation.as_dict()))
     else:
-        _print(result)
+        _print(measured.evaluation)
+    typer.echo(f"report: {written}", err=as_json)
+
+
+def _check_outside(out: Path, what: Path) -> None:
+    """A run and a bundle list their files: one more, and they count as damaged."""
+    if out.resolve().is_relative_to(what.resolve()):
+        raise BadOptions(f"{out} lies inside {what}, which would no longer be whole: name a folder elsewhere")
 
 
 def _print(result: "Evaluation") -> None:

@@ -51,7 +51,7 @@ def train(
         report = run_job(TrainJob(dataset, out, system, preset, profile, asked), show)
     typer.echo(
         f"{report.folder}: {report.parameters:,} parameters, best epoch {report.best.number} of "
-        f"{report.best.of}\n"
+        f"{report.best.of}; how it went: {report.folder / 'curves.png'}\n"
         f"next: yuyin evaluate {out} {dataset}; yuyin export {out} -o bundles/first"
     )
 

@@ -10,8 +10,10 @@ import torch
 
 from model.datasets.table import Dataset
 from model.errors import BadDataset, BadOptions, Corrupt
-from model.evaluation.run import evaluate_run
+from model.evaluation.protocol import evaluate_scores
+from model.evaluation.run import evaluate_run, measure
 from model.features.profiles import load_profile
+from model.training.curves import curves_png
 from model.training.loop import Epoch
 from model.training.run import Run, TrainJob, train
 from model.training.sampler import read_pairs
@@ -77,6 +79,23 @@ def test_same_job_gives_the_same_bytes_and_leaves_torch_s_seed_alone(run: Path, 
     assert (run / "metrics.jsonl").read_bytes() == (again / "metrics.jsonl").read_bytes()
     other = train(job(paired, paired.parent / "other", seed="1"), lambda _: None)
     assert (run / "metrics.jsonl").read_bytes() != (other.folder / "metrics.jsonl").read_bytes()
+
+
+def test_leaves_a_picture_of_the_figures_that_the_manifest_lists(run: Path) -> None:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
+    assert (run / "curves.png").read_bytes() == curves_png([Epoch(**line) for line in lines])
+    listed = json.loads((run / "run.json").read_text("utf-8"))["files"]
+    assert sorted(listed) == ["config.json", "curves.png", "metrics.jsonl", "weights.pt"]
+
+
+def test_a_measurement_says_what_was_measured(run: Path, paired: Path) -> None:
+    dataset = Dataset.open(paired)
+    measured = measure(run, dataset, "test")
+    assert (measured.subject.kind, measured.subject.name) == ("run", "run")
+    assert measured.subject.training["pairs"] == {"train": 200, "evaluation": 60, "test": 60}
+    assert measured.subject.training["dataset_id"] == dataset.id
+    assert measured.evaluation == evaluate_scores(measured.scores, measured.column("track_id"), split="test")
+    assert measured.column("split").tolist() == ["test"] * 60
 
 
 def test_inputs_are_standardised_by_the_training_pairs_alone(run: Path, paired: Path) -> None:

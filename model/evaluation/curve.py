@@ -1,0 +1,61 @@
+"""Scores of pairs in, recall over the length of the list out, with band and chance."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.evaluation.intervals import clustered_bootstrap
+from model.evaluation.metrics import hits, rank
+from model.evaluation.protocol import CUTOFFS, Direction, Protocol, directions, relevance
+
+EVERY_K = 1_000  # pools up to here get a point for each K; above, points as dense as a log axis can show
+
+
+@dataclass(frozen=True, slots=True)
+class RecallCurve:
+    """Share of queries whose right answer is among the first K; in shapes, c lengths of the list."""
+
+    protocol: Protocol
+    direction: Direction
+    k: NDArray[np.int64]  # (c,) ascending, from 1 to the whole pool
+    value: NDArray[np.float64]  # (c,)
+    low: NDArray[np.float64]  # (c,) 95 %, bootstrap over queries, clustered by track
+    high: NDArray[np.float64]  # (c,)
+    chance: NDArray[np.float64]  # (c,)
+
+
+def list_lengths(pool: int) -> NDArray[np.int64]:
+    """Which K to look at: all of a small pool, of a larger one as many as a log axis can show."""
+    if pool <= EVERY_K:
+        return np.arange(1, pool + 1, dtype=np.int64)
+    return np.union1d(np.geomspace(1, pool, EVERY_K).round().astype(np.int64), CUTOFFS)
+
+
+def recall_curves(scores: NDArray[np.float64], tracks: NDArray[np.str_]) -> tuple[RecallCurve, ...]:
+    """All protocols in both directions.
+
+    Args:
+        scores: (n, n) video i against clip j; n >= 1.
+        tracks: (n,) which track clip j was cut from.
+    """
+    return tuple(
+        _curve(protocol, direction, matrix, relevant, tracks)
+        for protocol, relevant in relevance(tracks).items()
+        for direction, matrix in directions(scores)
+    )
+
+
+def _curve(
+    protocol: Protocol,
+    direction: Direction,
+    scores: NDArray[np.float64],
+    relevant: NDArray[np.bool_],
+    tracks: NDArray[np.str_],
+) -> RecallCurve:
+    found, blind = rank(scores, relevant), rank(np.zeros_like(scores), relevant)
+    k = list_lengths(scores.shape[1])
+    values = np.stack([hits(found, int(each)) for each in k], axis=1)  # (n, c)
+    chance = np.array([hits(blind, int(each)).mean() for each in k])
+    low, high = clustered_bootstrap(values, tracks).T
+    return RecallCurve(protocol, direction, k, values.mean(axis=0), low, high, chance)

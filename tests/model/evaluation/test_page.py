@@ -1,0 +1,229 @@
+"""The page as a browser would take it: parsed, followed, and compared with the figures it was made from."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+import pytest
+
+from model.datasets.table import Dataset, write_pairs
+from model.evaluation.page import POLICY, write_report
+from model.evaluation.protocol import evaluate_scores
+from model.evaluation.report import headline, table_rows, verdict
+from model.evaluation.run import Measurement, Subject
+
+MADE = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+VOID = {"meta", "br"}
+NASTY = "<script>alert('x')</script> & \"co\" $5_{a}$ 服装"
+
+
+class Page(HTMLParser):
+    """Tags with their attributes and all the text below, in their order; checks that they close."""
+
+    def __init__(self, markup: str) -> None:
+        super().__init__()
+        self.open: list[int] = []
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.below: list[str] = []
+        self.feed(markup)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {key: value or "" for key, value in attrs}))
+        self.below.append("")
+        if tag not in VOID:
+            self.open.append(len(self.tags) - 1)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.tags[self.open.pop()][0] == tag
+
+    def handle_data(self, data: str) -> None:
+        for i in self.open:
+            self.below[i] += data
+
+    def texts(self, *names: str) -> list[str]:
+        return [text for (tag, _), text in zip(self.tags, self.below, strict=True) if tag in names]
+
+    def values(self, attribute: str) -> list[str]:
+        return [attributes[attribute] for _, attributes in self.tags if attribute in attributes]
+
+
+def measured(
+    folder: Path, make_dataset: Callable[..., Path], scores: np.ndarray, **columns: list[str]
+) -> Measurement:
+    """A dataset of as many pairs as `scores` has rows, as if it had been measured so."""
+    n = len(scores)
+    dataset = Dataset.open(make_dataset(folder, counts=(0, 0, n)))
+    dataset.pairs.update({name: np.array(values) for name, values in columns.items()})
+    write_pairs(folder, dataset.pairs)
+    training = {"preset_name": "lite", "pairs": {"train": 9}, "dataset_id": "ab", "dataset_kind": "synth"}
+    subject = Subject("bundle", "0123456789abcdef", folder, "yuyin", "lite", training, "c0ffee")
+    found = evaluate_scores(scores, dataset.pairs["track_id"], split="test")
+    return Measurement(subject, dataset, np.arange(n), scores, found)
+
+
+def scores_of(n: int, better: float = 0.3) -> np.ndarray:
+    return np.random.default_rng(n).normal(0, 0.2, (n, n)) + better * np.eye(n)
+
+
+def read(place: Path) -> Page:
+    return Page((place / "report.html").read_text("utf-8"))
+
+
+def check_whole(page: Page) -> None:
+    """One file, nothing run, nothing fetched, every reference leads somewhere, headings in order."""
+    assert POLICY in page.values("content")
+    names = [tag for tag, _ in page.tags]
+    assert not {"script", "link", "img", "iframe", "object", "base"} & set(names)
+    ids = Counter(page.values("id"))
+    assert max(ids.values()) == 1
+    wanted = [name for value in page.values("aria-labelledby") for name in value.split()]
+    wanted += [value[1:] for value in page.values("href") if value.startswith("#")]
+    wanted += re.findall(r"url\(#([^)]*)\)", " ".join(v for _, a in page.tags for v in a.values()))
+    assert wanted
+    assert set(wanted) <= set(ids)
+    for attribute in ("src", "href", "xlink:href", "srcset", "action"):
+        assert not any(urlsplit(value).scheme or urlsplit(value).netloc for value in page.values(attribute))
+    assert "url(" not in "".join(page.texts("style"))
+    assert "@import" not in "".join(page.texts("style"))
+    levels = [int(tag[1]) for tag in names if re.fullmatch("h[1-6]", tag)]
+    assert levels.count(1) == 1
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    for tag, attributes in page.tags:
+        if tag == "svg":
+            assert attributes["role"] == "img"
+            assert attributes["aria-labelledby"] in ids
+            assert not {"width", "height"} & set(attributes)
+    assert "#0a0b0" not in " ".join(
+        v for _, a in page.tags for v in a.values()
+    )  # every paint became a variable
+
+
+def test_holds_the_headline_and_every_cell_of_the_table(
+    tmp_path: Path, make_dataset: Callable[..., Path]
+) -> None:
+    tracks = [f"t{i // 2}" for i in range(30)]
+    found = measured(tmp_path / "data", make_dataset, scores_of(30), track_id=tracks)
+    place = tmp_path / "report"
+    assert write_report(found, place, MADE) == place / "report.html"
+    page = read(place)
+    check_whole(page)
+    assert headline(found.evaluation, "unseen adverts") in page.texts("p")
+    cells = iter(page.texts("th", "td"))
+    for row in table_rows(found.evaluation):
+        for cell in row[2:]:
+            assert any(text == cell for text in cells)  # in this order
+    said = dict(zip(page.texts("dt"), page.texts("dd"), strict=True))
+    assert said["bundle"] == "0123456789abcdef"
+    assert said["source commit"] == "c0ffee"
+    assert said["measured at"] == "2026-01-02 03:04 UTC"
+    assert said["split"].startswith("test: 30 pairs, 15 tracks")
+    figures = json.loads((place / "evaluation.json").read_text("utf-8"))
+    assert figures.pop("facts") == {name: said[name] for name in list(said)[-9:]}
+    assert figures == json.loads(json.dumps(found.evaluation.as_dict()))
+
+
+def test_the_same_measurement_gives_the_same_page(tmp_path: Path, make_dataset: Callable[..., Path]) -> None:
+    found = measured(tmp_path / "data", make_dataset, scores_of(12))
+    first, again = (write_report(found, tmp_path / name, MADE).read_bytes() for name in ("a", "b"))
+    assert first == again
+    assert {path.name for path in (tmp_path / "a").iterdir()} == {"report.html", "evaluation.json"}
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [np.array([[0.3]]), scores_of(2), scores_of(3), np.zeros((5, 5)), scores_of(1_200)],
+    ids=["one pair", "two", "three", "all tied", "more than every K"],
+)
+def test_any_size_makes_a_page(tmp_path: Path, make_dataset: Callable[..., Path], scores: np.ndarray) -> None:
+    write_report(measured(tmp_path / "data", make_dataset, scores), tmp_path, MADE)
+    page = read(tmp_path)
+    check_whole(page)
+    assert sum(text.startswith("rank ") for text in page.texts("span")) == min(len(scores), 12)
+
+
+def test_nothing_in_a_dataset_can_become_markup(tmp_path: Path, make_dataset: Callable[..., Path]) -> None:
+    n = 12
+    names = [f"{NASTY} {i}" for i in range(n)]
+    found = measured(
+        tmp_path / 'data "<b>',
+        make_dataset,
+        scores_of(n),
+        pair_id=names,
+        track_id=names,
+        tag=names,
+        category=[f"{NASTY} {i % 2}" for i in range(n)],
+    )
+    write_report(found, tmp_path, MADE)
+    page = read(tmp_path)
+    check_whole(page)
+    assert "script" not in {tag for tag, _ in page.tags}
+    assert "b" not in {tag for tag, _ in page.tags}
+    assert set(names) == set(page.texts("h4"))
+    assert any(f"{NASTY} 1" in text for text in page.texts("title"))
+
+
+def test_categories_are_compared_only_where_there_are_several(
+    tmp_path: Path, make_dataset: Callable[..., Path]
+) -> None:
+    several = measured(tmp_path / "several", make_dataset, scores_of(12))
+    write_report(several, tmp_path / "a", MADE)
+    assert "categories" in read(tmp_path / "a").values("id")
+    one = measured(tmp_path / "one", make_dataset, scores_of(12), category=["food"] * 12)
+    write_report(one, tmp_path / "b", MADE)
+    assert "categories" not in read(tmp_path / "b").values("id")
+
+
+def test_media_that_are_there_are_linked_from_where_the_page_lies(
+    tmp_path: Path, make_dataset: Callable[..., Path]
+) -> None:
+    videos = ["ads/one #1.mp4", "ads/missing.mp4"]
+    found = measured(
+        tmp_path / "data", make_dataset, scores_of(2), video_path=videos, music_path=["m.flac", "../n:1.flac"]
+    )
+    for name in ("ads/one #1.mp4", "m.flac", "../n:1.flac"):
+        path = tmp_path / "data" / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    place = tmp_path / "some" / "where"
+    write_report(found, place, MADE)
+    links = [value for value in read(place).values("href") if not value.startswith("#")]
+    seen = {(place / unquote(urlsplit(link).path)).resolve() for link in links}
+    assert seen == {
+        (tmp_path / "data" / name).resolve() for name in ("ads/one #1.mp4", "m.flac", "../n:1.flac")
+    }
+    start_s, length_s = found.dataset.pairs["start_s"][0], found.dataset.pairs["length_s"][0]
+    assert f"../../data/m.flac#t={start_s:g},{start_s + length_s:g}" in links
+
+
+@pytest.mark.parametrize(
+    ("better", "n", "said"),
+    [
+        (5.0, 40, "the whole interval lies above guessing"),
+        (0.0, 40, "no better than guessing can be claimed"),
+        (0.1, 40, "no better than guessing can be claimed"),  # .30 where chance is .25
+        (-5.0, 40, "worse than guessing"),
+    ],
+)
+def test_the_verdict_claims_no_more_than_its_interval(better: float, n: int, said: str) -> None:
+    found = evaluate_scores(scores_of(n, better), np.arange(n).astype(str), split="test")
+    assert said in verdict(found)
+
+
+def test_the_headline_in_words() -> None:
+    found = evaluate_scores(np.eye(20), np.arange(20).astype(str), split="test")
+    assert headline(found, "unseen adverts").replace("\N{NO-BREAK SPACE}", " ") == (
+        "Of 20 unseen adverts, the right clip is among the first 10 of 20 for 100.0 % "
+        "(95 % interval 100.0 to 100.0 %; chance 50.0 %)."
+    )
+    tiny = evaluate_scores(np.eye(4), np.arange(4).astype(str), split="test")
+    assert "the right clip is the first for 100.0" in headline(tiny, "adverts")
