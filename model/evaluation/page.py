@@ -10,7 +10,6 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
 from model.artifact import write_file, write_json
 from model.evaluation import sections
@@ -104,7 +103,7 @@ def facts(measured: Measurement, made: datetime) -> dict[str, str]:
         "measured at": made.strftime("%Y-%m-%d %H:%M %Z"),
         "software": (
             f"yuyin {version('yuyin')}, Python {platform.python_version()}, numpy {np.__version__}, "
-            f"ONNX Runtime {onnxruntime.__version__}"
+            f"ONNX Runtime {version('onnxruntime')}"
         ),
     }
 
