@@ -54,7 +54,7 @@ class KeyEntry(BaseModel):
 
 
 def _twice_the_cores() -> int:
-    return 2 * (os.cpu_count() or 1)
+    return 2 * len(os.sched_getaffinity(0))  # not os.cpu_count(): a container may have fewer
 
 
 class Settings(BaseSettings):

@@ -7,7 +7,7 @@ from rich.console import Console
 from model.errors import YuyinError
 from yuyin.cli.app import app
 
-TRAIN_MODULES = {"torch", "onnx", "pyarrow", "PIL"}
+TRAIN_MODULES = {"torch", "onnx", "pyarrow", "PIL", "matplotlib"}
 
 
 def main() -> None:
@@ -17,10 +17,11 @@ def main() -> None:
     except YuyinError as error:
         _complain(str(error))
         sys.exit(2)
-    except ModuleNotFoundError as error:
-        if error.name not in TRAIN_MODULES:
-            raise
-        _complain(f"this command needs {error.name}: pip install 'yuyin[cpu,train]'")
+    except ImportError as error:  # commands import what they need when they run
+        if error.name in TRAIN_MODULES:
+            _complain(f"this command needs {error.name}: pip install 'yuyin[cpu,train]'")
+        else:
+            _complain(f"this installation is not whole ({error}): `yuyin doctor` says what to do about it")
         sys.exit(2)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from yuyin.cli import dataset, demo, evaluate, export, features, index, keys, recommend, serve, train
+from yuyin.cli import dataset, demo, doctor, evaluate, export, features, index, keys, recommend, serve, train
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,6 +35,7 @@ def root(
 app.command(rich_help_panel="Use")(demo.demo)
 app.command(rich_help_panel="Use")(recommend.recommend)
 app.command(rich_help_panel="Use")(serve.serve)
+app.command(rich_help_panel="Use")(doctor.doctor)
 app.add_typer(index.app, name="index", rich_help_panel="Use")
 app.add_typer(keys.app, name="keys", rich_help_panel="Use")
 app.add_typer(dataset.app, name="dataset", rich_help_panel="Train")

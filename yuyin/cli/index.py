@@ -11,7 +11,6 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from index_builder import snapshot as snapshots
 from model.errors import NotFound
 from yuyin.cli.options import DEFAULT_STORE, AsJson, Processes, Store, cores
 from yuyin.cli.progress import bar
@@ -65,6 +64,8 @@ def build(
 @app.command("list")
 def show(store: Store = DEFAULT_STORE, as_json: AsJson = False) -> None:
     """List the snapshots of the store, the current one marked."""
+    from index_builder import snapshot as snapshots
+
     entries = snapshots.list_snapshots(store)
     if as_json:
         typer.echo(json.dumps([asdict(entry) for entry in entries]))
@@ -86,6 +87,8 @@ def verify(
     store: Store = DEFAULT_STORE,
 ) -> None:
     """Check every hash of a snapshot and its bundle."""
+    from index_builder import snapshot as snapshots
+
     chosen = snapshot or _current(store)
     snapshots.verify(store, chosen)
     typer.echo(f"snapshot {chosen}: whole and unchanged")
@@ -97,6 +100,8 @@ def activate(
     store: Store = DEFAULT_STORE,
 ) -> None:
     """Make a snapshot the current one; running servers follow within a second."""
+    from index_builder import snapshot as snapshots
+
     snapshots.activate(store, snapshot)
     typer.echo(f"snapshot {snapshot} is current")
 
@@ -107,6 +112,8 @@ def gc(
     keep: Annotated[int, typer.Option(min=0, help="Earlier snapshots to keep beside the current one.")] = 2,
 ) -> None:
     """Remove old snapshots, bundles that none needs, and leftovers of builds that were killed."""
+    from index_builder import snapshot as snapshots
+
     gone = snapshots.gc(store, keep=keep)
     typer.echo(
         f"removed {len(gone.snapshots)} snapshots, {len(gone.bundles)} bundles, {gone.media} previews, "
@@ -115,6 +122,8 @@ def gc(
 
 
 def _current(store: Path) -> str:
+    from index_builder import snapshot as snapshots
+
     chosen = snapshots.current(store)
     if chosen is None:
         raise NotFound(f"{store} has no current snapshot: build one with `yuyin index build POOL`")

@@ -3,7 +3,7 @@
 import json
 import uuid
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
@@ -13,15 +13,11 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from index_builder.snapshot import current
 from model.errors import BadOptions, InputError, NotReady
-from model.media.child import Decoder
-from model.media.streams import VideoLimits
-from service.answers import answer
-from service.recommender import Stopwatch
-from service.schemas import Options, Recommendation
-from service.serving import open_serving
 from yuyin.cli.options import DEFAULT_STORE, AsJson, Store
+
+if TYPE_CHECKING:
+    from service.schemas import Options, Recommendation
 
 SERVER_TIMEOUT_S = 300
 TITLE_COLUMNS, TABLE_COLUMNS = 28, 112  # figures are never shortened, long titles are
@@ -47,7 +43,9 @@ def recommend(
     typer.echo(found.model_dump_json()) if as_json else _print(found)
 
 
-def _options(top_k: int, filters: Path | None) -> Options:
+def _options(top_k: int, filters: Path | None) -> "Options":
+    from service.schemas import Options
+
     wanted: dict[str, object] = {"top_k": top_k}
     if filters is not None:
         try:
@@ -57,7 +55,14 @@ def _options(top_k: int, filters: Path | None) -> Options:
     return Options.parse(json.dumps(wanted), top_k_max=100)
 
 
-def _here(store: Path, video: Path, options: Options) -> Recommendation:
+def _here(store: Path, video: Path, options: "Options") -> "Recommendation":
+    from index_builder.snapshot import current
+    from model.media.child import Decoder
+    from model.media.streams import VideoLimits
+    from service.answers import answer
+    from service.recommender import Stopwatch
+    from service.serving import open_serving
+
     chosen = current(store)
     if chosen is None:
         raise NotReady(
@@ -68,7 +73,9 @@ def _here(store: Path, video: Path, options: Options) -> Recommendation:
         return answer(serving, decoder, video, options, options.top_k or 10, uuid.uuid4().hex, Stopwatch())
 
 
-def _ask(server: str, key: str | None, video: Path, options: Options) -> Recommendation:
+def _ask(server: str, key: str | None, video: Path, options: "Options") -> "Recommendation":
+    from service.schemas import Recommendation
+
     if urlsplit(server).scheme not in ("http", "https"):
         raise BadOptions(f"--server {server!r} is no address: write http://HOST:PORT")
     asked = quote(options.model_dump_json(exclude_none=True, exclude_defaults=True))
@@ -96,7 +103,7 @@ def _problem(error: HTTPError) -> str:
         return f"the server answered {error.code} {error.reason}"
 
 
-def _print(found: Recommendation) -> None:
+def _print(found: "Recommendation") -> None:
     title = f"{found.video.duration_s:.1f} s of picture, snapshot {found.snapshot}"
     table = Table(title=title, box=SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("", justify="right", no_wrap=True, min_width=3)

@@ -1,16 +1,14 @@
 """`yuyin serve`: settings in, a running server out."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-import uvicorn
-from pydantic import ValidationError
 
 from model.errors import BadOptions
-from service.app import create_app
-from service.logs import log_config
-from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.settings import Settings  # the service takes a second to import, `yuyin --help` shall not
 
 
 def serve(
@@ -27,18 +25,30 @@ def serve(
     run(settings(**{name: value for name, value in given.items() if value is not None}))
 
 
-def settings(**given: Any) -> Settings:
+def settings(**given: Any) -> "Settings":
     """Settings from the environment, with what was given on the command line in the place of theirs."""
+    from pydantic import ValidationError
+    from pydantic_settings import SettingsError
+
+    from service.settings import Settings
+
     try:
         return Settings(**given)
+    except SettingsError as error:
+        raise BadOptions(f"a YUYIN_* variable that should hold JSON does not: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         name = "__".join(str(part) for part in first["loc"]).upper()
         raise BadOptions(f"setting YUYIN_{name}: {first['msg']}") from error
 
 
-def run(chosen: Settings) -> None:
+def run(chosen: "Settings") -> None:
     """Serve until interrupted."""
+    import uvicorn
+
+    from service.app import create_app
+    from service.logs import log_config
+
     app = create_app(chosen)
     # One process: memory is the state (design section 7). The service writes its own log, without file names.
     uvicorn.run(
