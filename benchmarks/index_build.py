@@ -1,40 +1,54 @@
-"""How many times faster than listening is `yuyin index build`?
+"""How many times faster than listening is `yuyin index build`, and where does its time go?
 
-    python benchmarks/index_build.py POOL [PROCESSES]
-
-A pool of music in, a row for RESULTS.md out: seconds of audio per second of the embedding stage (decoding,
-features, measured facts, previews, tower) and per process.
+A pool of music in, Markdown rows out: seconds of audio per second of the embedding stage and per process,
+the CPU share of each part of it (summed over the workers), and the wall clock of each stage of the build.
 """
 
-import platform
-import subprocess
-import sys
-from datetime import UTC, datetime
-from importlib.metadata import version
+import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from index_builder.build import BuildJob, build
+from rows import table
+
+from index_builder.build import BuildJob, BuildReport, build
 from model.bundle import shipped_bundle
 
 
-def main(pool: Path, processes: int) -> None:
-    """Build once from nothing and print a row."""
-    with TemporaryDirectory() as folder:
-        job = BuildJob(pool, Path(folder) / "store", shipped_bundle(), processes=processes)
-        report = build(job, lambda _: None)
+def shares(spent_s: dict[str, float]) -> str:
+    """Largest first, in per cent of the sum; what is below one per cent is left out."""
+    total = sum(spent_s.values())
+    ordered = sorted(spent_s.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} {spent / total:.0%}" for name, spent in ordered if spent >= 0.01 * total)
+
+
+def cells(report: BuildReport, processes: int) -> list[str]:
+    """Of one build."""
     speed = report.audio_s / report.timings_s["embed"] / processes
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    versions = ", ".join(f"{name} {version(name)}" for name in ("av", "numpy", "onnxruntime"))
-    print(
-        f"| {datetime.now(UTC):%Y-%m-%d} | {commit.stdout.strip()} | {platform.machine()}, "
-        f"Python {platform.python_version()}, {versions} "
-        f"| {report.tracks} tracks, {report.audio_s:.0f} s | {speed:.1f} x "
-        f"| {report.wall_s:.1f} s, {processes} processes |"
-    )
+    cpu = report.audio_s / sum(report.cpu_s.values())
+    return [
+        f"{report.tracks} tracks, {report.audio_s:.0f} s",
+        str(processes),
+        f"{speed:.1f} x",
+        f"{cpu:.1f} x",
+        shares(report.cpu_s),
+        f"{report.wall_s:.1f} s: {shares(report.timings_s)}",
+    ]
+
+
+def main() -> None:
+    """Build once from nothing for each number of processes, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pool", type=Path, help="a folder of music")
+    parser.add_argument("--processes", type=int, nargs="+", default=[1, 2], help="default 1 and 2")
+    given = parser.parse_args()
+    rows = []
+    for processes in given.processes:
+        with TemporaryDirectory() as folder:
+            job = BuildJob(given.pool, Path(folder) / "store", shipped_bundle(), processes=processes)
+            rows.append(cells(build(job, lambda _: None), processes))
+    columns = ["pool", "processes", "real time, per process", "real time, per CPU second"]
+    table([*columns, "CPU of embedding", "whole build, wall clock"], rows)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1)
+    main()

@@ -48,7 +48,8 @@ def write(store: Path, media_sha256: str, stereo: NDArray[np.float32]) -> None:
 def peaks_of(stereo: NDArray[np.float32]) -> NDArray[np.float64]:
     """Least and greatest sample of both channels in up to 800 equal parts: (p, 2), 3 decimals."""
     bounds = np.linspace(0, len(stereo), min(PAIRS, len(stereo)) + 1).astype(np.intp)[:-1]
-    least = np.minimum.reduceat(stereo.min(axis=1), bounds)
-    most = np.maximum.reduceat(stereo.max(axis=1), bounds)
+    left, right = stereo.T  # a reduction over an axis of two costs ten times a comparison of two columns
+    least = np.minimum.reduceat(np.minimum(left, right), bounds)
+    most = np.maximum.reduceat(np.maximum(left, right), bounds)
     pairs: NDArray[np.float64] = np.stack([least, most], axis=1).astype(np.float64)
     return pairs.round(3)

@@ -68,18 +68,19 @@ class Snapshot:
                 f"{folder} has snapshot schema {found}, this version reads {SCHEMA_VERSION}: build it again"
             )
         catalogue = Catalogue.open(folder / "catalogue.sqlite")
-        embeddings = np.load(folder / "embeddings.npy", mmap_mode="r", allow_pickle=False)
+        vectors = folder / "embeddings.npy"
         segments = np.load(folder / "segments.npy", allow_pickle=False)
         return cls(
             id=snapshot_id,
             bundle_id=manifest["bundle"],
             grid=Grid(**manifest["grid"]),
-            embeddings=embeddings,
+            embeddings=np.load(vectors, mmap_mode="r", allow_pickle=False),
             segments=segments,
             first_segment=np.searchsorted(segments["track"], np.arange(len(catalogue) + 1)).astype(np.int64),
             durations_s=catalogue.columns["duration_s"],
             catalogue=catalogue,
-            search=FlatSearch(embeddings),
+            # From a map of its own, which goes when FAISS has its copy: pages that were read stay resident.
+            search=FlatSearch(np.load(vectors, mmap_mode="r", allow_pickle=False)),
         )
 
 

@@ -33,7 +33,9 @@ class Limits(BaseModel):
     max_wall_s: float = _field(
         default=_VIDEO.max_wall_s, description="Wall-clock seconds to decode one video; against hangs only."
     )
-    decoder_threads: int = _field(default=_VIDEO.decoder_threads, description="Threads of one decoder.")
+    decoder_threads: int = _field(
+        default=_VIDEO.decoder_threads, description="Threads that decode one video."
+    )
 
     def for_video(self) -> VideoLimits:
         """The same numbers as the decoder takes them."""

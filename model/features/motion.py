@@ -10,7 +10,7 @@ from model.features.camera import STEADY_HZ, GlobalMotion, steady
 from model.features.column import Column, names, stack
 from model.features.pace import Seconds, cut_measures
 from model.features.sequence import Sequence
-from model.features.shots import cuts, find_cuts, small_pictures
+from model.features.shots import cuts, find_shots
 from model.features.texture import GREY_LEVEL, centre_mean, evenness, gradients, levels
 from model.media.streams import VideoStreams
 
@@ -189,12 +189,11 @@ class LiteMotion:
 
     def __call__(self, video: VideoStreams) -> Sequence:
         """(r, d): one row a second, at its middle; raises `Mismatch` where the motion stream was not read."""
-        grey, times_s = small_pictures(video), video.motion_times_s
-        first_new, strengths = find_cuts(grey, times_s)
-        cuts_s = times_s[first_new]
+        shots, times_s = video.once(find_shots), video.motion_times_s
         seconds = Seconds.of(video.start_s, max(video.end_s, float(times_s[-1])))
-        pictures = steady(grey, times_s, video.start_s, float(seconds.ends_s[-1]))
-        measured = self._motion(pictures, seconds, cuts_s) | cut_measures(seconds, cuts_s, strengths)
+        pictures = steady(shots.grey, times_s, video.start_s, float(seconds.ends_s[-1]))
+        rhythm = cut_measures(seconds, shots.cuts_s, shots.strengths)
+        measured = self._motion(pictures, seconds, shots.cuts_s) | rhythm
         return Sequence(stack(COLUMNS, measured), seconds.centres_s)
 
     def _motion(self, pictures: Planes, seconds: Seconds, cuts_s: Row) -> dict[str, Row]:

@@ -226,7 +226,22 @@ def find_cuts(grey: Planes, times_s: NDArray[np.float64]) -> tuple[Frames, Score
     return distinct[kept], total[kept - 1]
 
 
+@dataclass(frozen=True, slots=True)
+class Shots:
+    """The motion stream as it is measured on, and where it is cut; in shapes, n frames and c cuts."""
+
+    grey: Planes  # (n, rows, columns) of 0 to 1
+    cuts_s: NDArray[np.float64]  # (c,) presentation time of the first frame of each new shot, ascending
+    strengths: Scores  # (c,) how different the picture is across each cut
+
+
+def find_shots(video: VideoStreams) -> Shots:
+    """Ask for it by `video.once(find_shots)`; raises `Mismatch` where the motion stream was not read."""
+    grey = small_pictures(video)
+    first_new, strengths = find_cuts(grey, video.motion_times_s)
+    return Shots(grey, video.motion_times_s[first_new], strengths)
+
+
 def cuts(video: VideoStreams) -> NDArray[np.float64]:
     """(c,) presentation time of the first frame of each new shot, ascending, in s; empty for one shot."""
-    first_new, _ = find_cuts(small_pictures(video), video.motion_times_s)
-    return video.motion_times_s[first_new]
+    return video.once(find_shots).cuts_s

@@ -1,10 +1,13 @@
 """What decoding a video gives, and the recipe and limits it is decoded by."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +61,11 @@ class VideoStreams:
     end_s: float
     info: VideoInfo
     warnings: tuple[str, ...] = ()  # such as "truncated"
+    _found: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, analysis: Callable[["VideoStreams"], Found]) -> Found:
+        """`analysis` of these streams, made when it is first asked for: several extractors share some."""
+        if analysis not in self._found:
+            self._found[analysis] = analysis(self)
+        found: Found = self._found[analysis]
+        return found

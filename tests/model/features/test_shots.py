@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from model.errors import Mismatch
-from model.features.shots import cuts
+from model.features.motion import LiteMotion
+from model.features.shots import cuts, find_cuts
 from model.media.streams import VideoInfo, VideoLimits, VideoRecipe, VideoStreams
 from model.media.video import read_video
 
@@ -202,6 +203,21 @@ def test_neither_gain_nor_mirror_moves_a_cut(gain: float) -> None:
     frames, true = sequence([20, 9, 15, 30], 4)
     assert found(np.clip(np.rint(frames * gain), 0, 255).astype(np.uint8)) == true
     assert found(frames[:, :, ::-1]) == true
+
+
+def test_extractors_and_cuts_share_one_look_at_the_motion(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+
+    def noting(grey: NDArray[np.float32], times_s: NDArray[np.float64]) -> tuple[object, object]:
+        looks.append(len(grey))
+        return find_cuts(grey, times_s)
+
+    monkeypatch.setattr("model.features.shots.find_cuts", noting)
+    video = streams(sequence([20, 13], 3)[0])
+    LiteMotion()(video)
+    assert cuts(video) * FPS == pytest.approx([20])
+    assert looks == [33]
+    assert cuts(streams(sequence([13, 20], 3)[0])) * FPS == pytest.approx([13])  # not another video's
 
 
 def test_without_the_motion_stream_there_is_an_error_that_says_so() -> None:

@@ -37,6 +37,27 @@ def test_runs_begin_at_the_keyframe_that_a_picture_needs(needed, runs):
     assert [(run.start, run.stop) for run in OPEN.runs(needed)] == runs
 
 
+# Four groups of pictures of 3, 4, 2 and 3 packets.
+CLOSED = made([0, 2, 1, 3, 6, 5, 4, 7, 8, 9, 11, 10], [1, 0, 0, 1, 0, 0, 0, 1, 0, 1, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("packets", "needed", "count", "shares"),
+    [
+        (CLOSED, range(12), 1, [[(0, 12)]]),
+        (CLOSED, range(12), 2, [[(0, 7)], [(0, 1), (7, 12)]]),
+        (CLOSED, range(12), 3, [[(0, 3)], [(0, 1), (3, 7)], [(0, 1), (7, 12)]]),
+        (CLOSED, [1, 2, 9, 10, 11], 2, [[(0, 3)], [(0, 1), (9, 12)]]),
+        (CLOSED, [4, 7], 2, [[(0, 1), (3, 8)]]),  # 4 packets and 1: too uneven
+        (CLOSED, range(3, 7), 2, [[(0, 1), (3, 7)]]),  # nothing to cut
+        (OPEN, range(11), 2, [[(0, 11)]]),  # what leads a keyframe needs what comes before
+    ],
+)
+def test_shares_begin_cleanly_and_with_the_first_packet(packets, needed, count, shares):
+    found = packets.shares(needed, count)
+    assert [[(run.start, run.stop) for run in share] for share in found] == shares
+
+
 def test_only_what_was_seen():
     shown = Shown(
         np.array([10, 20, 30, 40]), np.array([True, False, True, False]), np.array([10, 10, 10, 7]), 0.1

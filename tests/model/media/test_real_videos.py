@@ -169,3 +169,13 @@ def test_every_clip_decodes_alike_in_full_and_in_part(videos):
         full, part = (read_video(path, replace(RECIPE, motion=motion), LIMITS) for motion in (True, False))
         assert np.array_equal(full.frames, part.frames)
         assert np.array_equal(full.frame_times_s, part.frame_times_s)
+
+
+def test_a_part_of_an_old_x264_in_444_is_the_slice_of_the_whole(videos):
+    """Its release stands in the first packet only; a decoder that does not know it gives garbage."""
+    path = videos / "imageio-binaries" / "cockatoo.mp4"
+    whole, part = (read_video(path, RECIPE, LIMITS, start_s=start_s) for start_s in (None, 7.5))
+    rows = np.searchsorted(whole.motion_times_s, part.motion_times_s)
+    assert np.array_equal(whole.motion_times_s[rows], part.motion_times_s)
+    assert np.array_equal(whole.motion[rows], part.motion)
+    assert whole.motion[rows].std(axis=(1, 2)).min() > 30  # a bird, not concealment

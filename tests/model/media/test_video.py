@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from model.errors import BadOptions, CannotDecode
+from model.media.sight import Sight
 from model.media.streams import VideoLimits, VideoRecipe
 from model.media.targets import PacketTable, choose_frames
 from model.media.video import read_video
@@ -78,9 +79,24 @@ def test_partial_decode_decodes_less(clip, monkeypatch):
             seen.append(frame.pts)
             return np.zeros((1, 1), np.uint8)
 
-    monkeypatch.setattr("model.media.video.Reducer", Counting)
+    monkeypatch.setattr("model.media.sight.Reducer", Counting)
     read_video(clip, RECIPE, LIMITS, start_s=2.0, end_s=2.5)
     assert len(seen) == 13  # of 125: those on the screen at some time of the part
+
+
+def test_several_decoders_share_the_packets(clips, tmp_path, monkeypatch):
+    path, decoded = clips.write(tmp_path / "clip.mp4", range(0, 5000, 40), options=GOPS["short"]), []
+
+    class Noting(Sight):
+        def decode(self, runs, wanted, needed):
+            decoded.append(sum(len(run) for run in runs))
+            return super().decode(runs, wanted, needed)
+
+    monkeypatch.setattr("model.media.video.Sight", Noting)
+    read_video(path, RECIPE, replace(LIMITS, decoder_threads=2))
+    first, second = sorted(decoded)
+    assert first + second == 125 + 1  # the second one begins with the first packet of all
+    assert second - first <= 11
 
 
 def test_a_cut_of_no_frames_cannot_be_decoded(tmp_path):
@@ -132,10 +148,32 @@ def test_path_and_bytes_give_the_same_again_and_again(clip):
         assert np.array_equal(first.motion, again.motion)
 
 
-def test_the_number_of_decoder_threads_changes_nothing(clip):
-    one, three = (read_video(clip, RECIPE, replace(LIMITS, decoder_threads=n)) for n in (1, 3))
-    assert np.array_equal(one.frames, three.frames)
-    assert np.array_equal(one.motion, three.motion)
+@pytest.mark.parametrize("gop", GOPS)
+@pytest.mark.parametrize("threads", [2, 3, 7])
+def test_the_number_of_decoder_threads_changes_nothing(clips, tmp_path, gop, threads):
+    path = clips.write(tmp_path / "clip.mp4", range(0, 5000, 40), options=GOPS[gop])
+    one, many = (read_video(path, RECIPE, replace(LIMITS, decoder_threads=n)) for n in (1, threads))
+    for name in ("frames", "frame_times_s", "motion", "motion_times_s"):
+        assert np.array_equal(getattr(one, name), getattr(many, name))
+    assert one.info == many.info
+
+
+def test_a_stream_may_change_its_encoder_on_the_way(clips, tmp_path):
+    """As recorders leave it: two FLV files in one, the second with parameters of its own."""
+    parts = []
+    for first, count, cabac in ((0, 40, 0), (40, 80, 1)):
+        path = clips.write(
+            tmp_path / f"{first}.flv",
+            range(40 * first, 40 * (first + count), 40),
+            pictures=lambda i, first=first: clips.picture(first + i),
+            options={"g": "20", "bf": "0", "coder": str(cabac), "crf": "18"},
+        )
+        parts.append(path.read_bytes())
+    header_bytes = 9 + 4  # the file's own and the size of no tag before it
+    for threads in (1, 2):
+        limits = replace(LIMITS, decoder_threads=threads)
+        streams = read_video(parts[0] + parts[1][header_bytes:], RECIPE, limits)
+        assert clips.numbers(streams.motion) == list(range(120))
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
