@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from model.errors import Forbidden
+from model.errors import Corrupt, Forbidden
 
 LIFE_S = 3600
 SECRET_BYTES = 32
@@ -36,12 +36,21 @@ class Links:
         self._secret: bytes | None = None
 
     def sign(self, track_id: str) -> Link:
-        """For an hour from now, rounded up to a minute so that a page gets the same address twice."""
+        """For an hour from now, rounded up to a minute so that a page gets the same address twice.
+
+        Raises:
+            Corrupt: if the store's secret can neither be read nor made.
+        """
         expires = (int(time.time()) + LIFE_S) // 60 * 60 + 60
         return Link(expires, self._signature(track_id, expires))
 
     def check(self, track_id: str, link: Link) -> None:
-        """Raise `Forbidden` unless the signature is ours, for this track, and in time."""
+        """Let a signature pass that is ours, for this track, and in time.
+
+        Raises:
+            Forbidden: if it is not.
+            Corrupt: if the store's secret can neither be read nor made.
+        """
         signed = self._signature(track_id, link.expires)
         if not hmac.compare_digest(signed.encode(), link.signature.encode()):
             raise Forbidden("the signature of this address is wrong: ask POST /v1/media-links for another")
@@ -54,8 +63,21 @@ class Links:
     def _key(self) -> bytes:
         with self._lock:
             if self._secret is None:
-                self._secret = _read_or_make(self._file)
+                self._secret = _secret(self._file)
             return self._secret
+
+
+def _secret(file: Path) -> bytes:
+    try:
+        secret = _read_or_make(file)
+    except OSError as error:
+        raise Corrupt(
+            f"the secret for media addresses cannot be read or made: let the service's user write {file}: "
+            f"{error}"
+        ) from error
+    if len(secret) != SECRET_BYTES:  # an empty one would let everybody sign
+        raise Corrupt(f"{file} does not hold {SECRET_BYTES} bytes: delete it, the service makes another")
+    return secret
 
 
 def _read_or_make(file: Path) -> bytes:
@@ -68,7 +90,9 @@ def _read_or_make(file: Path) -> bytes:
         out.write(secrets.token_bytes(SECRET_BYTES))
         out.flush()
         os.fsync(descriptor)
-    with suppress(FileExistsError):
-        os.link(aside, file)  # fails where it exists: never replaces another's
-    aside.unlink()
+    try:
+        with suppress(FileExistsError):
+            os.link(aside, file)  # fails where it exists: never replaces another's
+    finally:
+        aside.unlink()
     return file.read_bytes()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.errors import Forbidden
+from model.errors import Corrupt, Forbidden
 from service import links as module
 from service.links import Link, Links
 
@@ -68,3 +68,29 @@ def test_processes_that_start_at_once_agree_on_the_secret_and_nobody_else_can_re
         Links(tmp_path).check("x", Link(int(expires), signature))
     assert [file.name for file in tmp_path.iterdir()] == ["media-links.key"]
     assert stat.S_IMODE((tmp_path / "media-links.key").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    "fault", ["no folder", "a folder in its place", "empty", "too short", "no hard links"]
+)
+def test_a_secret_that_cannot_be_used_is_refused_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    store = tmp_path / "missing" if fault == "no folder" else tmp_path
+    file = store / "media-links.key"
+    if fault == "a folder in its place":
+        file.mkdir()
+    elif fault in ("empty", "too short"):
+        file.write_bytes(b"" if fault == "empty" else b"x" * 31)
+    elif fault == "no hard links":
+
+        def refuse(*_: object) -> None:
+            raise PermissionError(1, "Operation not permitted")
+
+        monkeypatch.setattr(module.os, "link", refuse)
+    before = set(tmp_path.iterdir())
+    with pytest.raises(Corrupt, match=r"media-links\.key"):
+        Links(store).sign("x")
+    with pytest.raises(Corrupt, match=r"media-links\.key"):
+        Links(store).check("x", Link(1, "00"))
+    assert set(tmp_path.iterdir()) == before, "half a secret was left behind"

@@ -39,7 +39,18 @@ async function answer(path, init = {}) {
   return response;
 }
 
-export const getJson = async (path, init) => (await answer(path, init)).json();
+function parse(text, status) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Problem({ code: "strange_answer", status }); // the sign-in page of a network, for one
+  }
+}
+
+export async function getJson(path, init) {
+  const response = await answer(path, init);
+  return parse(await response.text(), response.status);
+}
 
 export const getBlob = async (path) => (await answer(path)).blob();
 
@@ -58,10 +69,12 @@ export function recommend(file, options, { onSent, signal }) {
     }
     request.upload.onprogress = (event) => onSent(event.loaded / Math.max(1, event.total));
     request.onload = () => {
-      if (request.status === 200) return resolve(JSON.parse(request.responseText));
-      reject(problemOf(request.status, request.responseText, request.getResponseHeader("Retry-After")));
+      if (request.status !== 200) return reject(problemOf(request.status, request.responseText, request.getResponseHeader("Retry-After")));
+      try { resolve(parse(request.responseText, request.status)); } catch (problem) { reject(problem); }
     };
-    request.onerror = () => reject(new Problem({ code: "unreachable" }));
+    // A file that was exported anew, or is a folder, fails in the same way as the network does.
+    request.onerror = () => file.slice(0, 1).arrayBuffer().then(
+      () => reject(new Problem({ code: "unreachable" })), () => reject(new Problem({ code: "unreadable_file" })));
     request.onabort = () => reject(new DOMException("", "AbortError"));
     request.onloadend = () => signal.removeEventListener("abort", stop);
     signal.addEventListener("abort", stop);

@@ -33,6 +33,7 @@ function show(state) { // starting | welcome | key | work
   byId("ask-key").hidden = state !== "key";
   byId("work").hidden = state !== "work";
   byId("another").hidden = state !== "work";
+  if (state !== "work") player.pause(); // nothing is heard whose controls are out of sight
 }
 
 const say = (text) => { byId("said").textContent = text; };
@@ -97,20 +98,26 @@ async function take(sample) {
 // ---- a cut --------------------------------------------------------------------------------------------------
 
 function open(file) {
-  if (cut) URL.revokeObjectURL(cut.url);
+  close();
   cut = { file, name: file.name, url: URL.createObjectURL(file) };
-  clearTracks();
   player.open(cut.url);
   stage.open();
   topK = FIRST;
   if (facets) ask();
 }
 
-function another() {
+function close() {
   asking?.abort();
+  asking = null; // an answer that is on its way already belongs to nothing now
   player.stop();
   clearTracks();
+  filters?.forget(); // "not this one" was said of that cut
+  if (cut) URL.revokeObjectURL(cut.url);
   cut = null;
+}
+
+function another() {
+  close();
   byId("message").hidden = true;
   byId("file").value = "";
   show("welcome");
@@ -133,7 +140,9 @@ async function ask() {
   if (!cut) return;
   asking?.abort();
   const mine = asking = new AbortController();
+  const arriving = document.body.dataset.state !== "work";
   show("work");
+  if (arriving) byId("results").focus({ preventScroll: true }); // what had the focus is hidden now
   byId("message").hidden = true;
   byId("results").setAttribute("aria-busy", "true");
   if (!tracks.length) skeletons(byId("tracks"));
@@ -153,9 +162,8 @@ async function ask() {
       return void setTimeout(() => { if (mine === asking) ask(); }, 1000 * (problem.retry_after_s ?? 1));
     }
     say("");
-    clearTracks();
-    byId("tracks").replaceChildren();
-    if (!["bad_options", "unreachable", "overloaded"].includes(problem.code)) show("starting");
+    if (!tracks.length) clearTracks(); // the placeholders; a list that was there stays to be heard
+    if (!["bad_options", "unreachable", "overloaded"].includes(problem.code)) { clearTracks(); show("starting"); }
     fail(problem, ask);
   } finally {
     if (mine === asking) byId("results").setAttribute("aria-busy", "false");
@@ -163,17 +171,19 @@ async function ask() {
 }
 
 async function link(track_ids) { // a player in the browser cannot send a key
-  links = track_ids.length ? await postJson("/v1/media-links", { track_ids }) : {};
+  const fresh = track_ids.length ? await postJson("/v1/media-links", { track_ids }) : {};
+  links = { ...links, ...fresh }; // two of these may be under way: none takes from the other
   linked_ms = Date.now();
 }
 
 function present(answer) {
   const before = player.cue?.track_id;
+  const focused = focusInList();
   const moved = new Map(tracks.map((track) => [track.result.track_id, track.start_s]));
   clearTracks();
   tracks = answer.results.filter((result) => links[result.track_id]).map((result) => new Track(result, {
     onHear: hear, onStart: (track) => { if (player.cue?.track_id === track.result.track_id) cueOf(track); }, say,
-    onExclude: (track) => { say(`${track.title} is left out. Filters bring it back.`); filters.exclude(track.result.track_id); },
+    onExclude: exclude,
   }));
   byId("tracks").replaceChildren(...tracks.map((track) => track.node));
   for (const track of tracks) {
@@ -185,9 +195,24 @@ function present(answer) {
   stage.describe(answer.video);
   notices(answer);
   byId("more").hidden = answer.results.length < topK || topK >= MOST || answer.results.length >= facets.tracks;
+  if (focused) (tracks[focused.place]?.node.querySelector(focused.control) ?? byId("results")).focus();
   byId("open-filters").textContent = filters.count ? `Filters (${filters.count})` : "Filters";
   const ms = answer.timings_ms.total;
   say(tracks.length ? `${count(tracks.length, "track", "tracks")} of ${facets.tracks.toLocaleString("en")}, best first, found in ${(ms / 1000).toFixed(1)} s. ${leftOut(answer.excluded)}` : "");
+}
+
+// The rows are made anew: whoever works with the keyboard goes on where they were. "Show more" leads to the first new row.
+function focusInList() {
+  const { activeElement } = document;
+  if (activeElement === byId("more")) return { place: tracks.length, control: ".hear" };
+  const place = tracks.findIndex((track) => track.node.contains(activeElement));
+  return place < 0 ? null : { place, control: `.${activeElement.classList[0]}` };
+}
+
+function exclude(track) {
+  const next = tracks[tracks.indexOf(track) + 1];
+  if (next && player.cue?.track_id === track.result.track_id) cueOf(next);
+  filters.exclude(track.result.track_id);
 }
 
 function notices(answer) {
@@ -220,6 +245,7 @@ const place = () => tracks.findIndex((track) => track.result.track_id === player
 function hearRank(index) {
   const track = tracks[Math.min(tracks.length - 1, Math.max(0, index))];
   if (!track || tracks[place()] === track) return;
+  if (document.activeElement.closest(".track")) track.hear.focus(); // Space then pauses what is heard
   hear(track);
   track.node.scrollIntoView({ block: "nearest" });
 }
@@ -239,7 +265,8 @@ for (const deck of [byId("deck-a"), byId("deck-b")]) {
     say("This track cannot be heard just now. Trying once more…");
     link(tracks.map((one) => one.result.track_id)).then(() => {
       const track = tracks[place()];
-      if (track && player.cue.url !== links[track.result.track_id]?.audio_url) cueOf(track);
+      if (track && player.cue.url !== links[track.result.track_id]?.audio_url) return cueOf(track);
+      say("This track cannot be heard: the server does not give its sound.");
     }).catch(() => say("This track cannot be heard: the server does not answer."));
   });
 }

@@ -53,6 +53,11 @@ export class Filters {
 
   exclude(track_id) { this.excluded.add(track_id); this.changed(); }
 
+  forget() { // of a new list only: asks nothing
+    this.excluded.clear();
+    this.back.hidden = true;
+  }
+
   clear() {
     this.excluded.clear();
     for (const chosen of Object.values(this.chosen)) chosen.clear();

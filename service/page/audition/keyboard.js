@@ -12,6 +12,6 @@ export function keyboard(actions, working) {
     if (event.key !== " " && event.key.length > 1 && target.closest("input[type=range], .wave")) return;
     if (!working() && event.key !== "?") return;
     event.preventDefault();
-    action();
+    if (!event.repeat || event.key.startsWith("Arrow")) action();
   });
 }

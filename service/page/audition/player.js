@@ -8,10 +8,12 @@ import { Clock } from "/page/clock.js";
 
 const STEP_S = 0.016;     // in step; the eye forgives about 40 ms
 const LEAD_S = 0.05;      // what starting to play costs, about
-const LOST_S = 0.045;     // heard and further off than this: silence, and get into step again
+const LOST_S = 0.036;     // heard and further off than this: silence, and get into step again
 const JUMP_S = 0.6;       // further than this a seek is quicker than running after
 const SEEK_PAUSE_S = 0.5; // a seek takes effect late: do not answer it with another
 const FADE_S = 0.08;
+const CUT_S = 0.02;       // the picture stopped or jumped: gone before that is noticed, yet without a click
+const WAIT_S = 1;         // so long the track before may be heard while the next one loads
 const LOUDNESS_LUFS = -18; // all tracks are played as loud as this, or softer tracks as they are
 
 const clamp = (x, low, high) => Math.min(high, Math.max(low, x));
@@ -26,7 +28,7 @@ class Deck {
   }
 
   load(cue) {
-    if (this.cue?.url !== cue.url) this.audio.src = cue.url;
+    if (this.cue?.url !== cue.url || this.audio.error) this.audio.src = cue.url;
     this.cue = cue;
     this.rest();
   }
@@ -81,9 +83,11 @@ class Deck {
     this.audio.playbackRate = Math.abs(drift_s) < STEP_S / 2 ? 1 : clamp(1 - drift_s, 0.985, 1.015);
   }
 
-  fade(live, master, elapsed_s) {
-    this.level = clamp(this.level + (live && this.heard ? 1 : -1) * elapsed_s / FADE_S, 0, 1);
+  fade(live, gone_within_s, master, elapsed_s) {
+    const change = live && this.heard ? elapsed_s / FADE_S : -elapsed_s / gone_within_s;
+    this.level = clamp(this.level + change, 0, 1);
     if (this.cue) this.audio.volume = clamp(this.level * this.cue.gain * master, 0, 1);
+    this.audio.muted = this.level === 0; // telephones that let no page set a volume
     if (!live && this.level === 0 && !this.audio.paused) this.audio.pause();
   }
 }
@@ -99,6 +103,8 @@ export class Player extends EventTarget {
     this.picture = video;
     this.decks = audios.map((audio) => new Deck(audio));
     this.current = null;
+    this.chosen_s = 0;
+    this.length_s = 0; // as the service measured it: some files do not say
     this.musicLevel = 1;
     this.loop = true;
     for (const name of ["play", "pause", "ended", "loadedmetadata", "seeked"]) {
@@ -115,6 +121,7 @@ export class Player extends EventTarget {
   open(url) { // a picture's address
     this.stop();
     this.picture = this.video;
+    this.length_s = 0;
     this.video.src = url;
     this.video.load();
   }
@@ -138,7 +145,7 @@ export class Player extends EventTarget {
 
   get playing() { return !this.picture.paused && !this.picture.ended; }
   get time_s() { return this.picture.currentTime; }
-  get duration_s() { return this.picture.duration || 0; }
+  get duration_s() { return Number.isFinite(this.picture.duration) ? this.picture.duration : this.length_s; }
   get cue() { return this.current?.cue ?? null; }
   get music_s() { return this.current ? this.current.audio.currentTime : 0; }
 
@@ -148,10 +155,13 @@ export class Player extends EventTarget {
 
   // The picture keeps its place, and goes on if it was running.
   choose(cue) {
-    const free = this.decks.find((deck) => deck !== this.current) ?? this.decks[0];
+    const other = this.decks.find((deck) => deck !== this.current);
+    const free = this.current && !this.current.heard && other.level > 0 ? this.current : other; // not the one that is heard
     free.level = 0;
     free.load(cue);
     free.audio.volume = 0;
+    free.audio.muted = true;
+    this.chosen_s = performance.now() / 1000;
     free.audio.play().catch(() => {}); // some browsers let sound begin in the moment of a click only
     this.current = free;
     this.say("cue");
@@ -168,7 +178,7 @@ export class Player extends EventTarget {
     if (this.picture !== this.video) this.say("pause");
   }
 
-  async toggle() { return this.playing ? this.pause() : this.play(); }
+  async toggle() { return this.playing ? this.pause() : this.play().catch(() => this.say("pause")); }
 
   seek(time_s) {
     this.picture.currentTime = clamp(time_s, 0, this.duration_s);
@@ -181,18 +191,21 @@ export class Player extends EventTarget {
     this.play().catch(() => this.say("pause"));
   }
 
+  // The one before stays until the next is in step: no gap.
+  bridges(deck, now_s) {
+    return deck.level > 0 && this.current && !this.current.heard && !this.current.over && now_s - this.chosen_s < WAIT_S;
+  }
+
   turn() {
     const now_s = performance.now() / 1000;
     const elapsed_s = Math.min(0.25, now_s - this.was_s);
     this.was_s = now_s;
     const running = this.playing && !this.picture.seeking && this.picture.readyState >= 3;
     for (const deck of this.decks) {
-      const live = deck === this.current && running;
+      const live = running && (deck === this.current || this.bridges(deck, now_s));
       if (live) deck.follow(this.picture.currentTime, now_s);
       else if (deck.cue) deck.rest();
-      // The one before stays until the next is in step: no gap.
-      const waits = running && deck !== this.current && deck.level > 0 && !this.current?.heard && !this.current?.over;
-      if (!waits) deck.fade(live, this.musicLevel, elapsed_s);
+      deck.fade(live, live || deck === this.current ? CUT_S : FADE_S, this.musicLevel, elapsed_s);
     }
     this.say("turn");
     requestAnimationFrame(() => this.turn());

@@ -40,7 +40,9 @@ export class Stage {
       line.style.left = `${100 * time_s / video.duration_s}%`;
       return line;
     }));
+    this.player.length_s = video.duration_s;
     if (this.unseen) this.goBlind();
+    else this.show();
   }
 
   goBlind() { // editors have ProRes and DNxHD; browsers do not
@@ -70,9 +72,10 @@ export class Stage {
     document.body.classList.toggle("playing", player.playing);
     byId("play").setAttribute("aria-label", player.playing ? "Pause" : "Play");
     byId("play").disabled = !ready;
-    byId("begin").hidden = player.playing || player.time_s > 0 || !ready;
+    byId("begin").hidden = player.playing || player.time_s > 0 || !ready || this.unseen;
     byId("seek").max = String(player.duration_s);
-    byId("now").textContent = player.cue ? `Music: ${player.cue.title}, from ${clock(player.cue.start_s)}` : "No music under it yet";
+    const now = player.cue ? `Music: ${player.cue.title}, from ${clock(player.cue.start_s)}` : "No music under it yet";
+    if (byId("now").textContent !== now) byId("now").textContent = now; // said aloud each time that it is set
     this.turn();
   }
 

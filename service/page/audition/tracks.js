@@ -40,9 +40,9 @@ export class Track {
   }
 
   tools(onExclude) {
-    const copy = make("button", { type: "button", className: "quiet", "aria-label": `Copy the cue of ${this.title}` }, "Copy cue");
+    const copy = make("button", { type: "button", className: "copy quiet", "aria-label": `Copy the cue of ${this.title}` }, "Copy cue");
     copy.addEventListener("click", () => this.copy());
-    const away = make("button", { type: "button", className: "quiet", "aria-label": `Not this one: leave out ${this.title}` }, "Not this one");
+    const away = make("button", { type: "button", className: "away quiet", "aria-label": `Not this one: leave out ${this.title}` }, "Not this one");
     away.addEventListener("click", () => onExclude(this));
     return make("div", { className: "tools" }, copy, away);
   }

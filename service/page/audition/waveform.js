@@ -30,6 +30,7 @@ export class Waveform {
   }
 
   draw({ peaks, duration_s }) {
+    if (this.ended) return; // the list has changed while the peaks were on their way
     this.duration_s = duration_s;
     const flat = Float32Array.from(peaks.flat());
     this.surfer = WaveSurfer.create({
@@ -78,5 +79,8 @@ export class Waveform {
 
   recolour() { this.surfer?.setOptions(colours(this.node)); }
 
-  end() { this.surfer?.destroy(); }
+  end() {
+    this.ended = true;
+    this.surfer?.destroy();
+  }
 }

@@ -5,6 +5,7 @@ const PROBLEMS = {
   unreachable: ["The server does not answer", "It may have been stopped, or the network is away.", ["again"]],
   strange_answer: ["Something between here and the server answered in its place",
     "A proxy or a firewall may have cut the upload. Try again, or ask whoever runs the server.", ["again"]],
+  unreadable_file: ["This file cannot be read any more", "It has changed since you chose it, or it is a folder. Choose the video file again.", ["other"]],
   not_media: ["This file is no video", "Choose a video file, such as MP4 or MOV.", ["other"]],
   no_video_stream: ["There is no picture in this file", "It holds sound only. Choose the cut with its picture.", ["other"]],
   encrypted: ["This video is protected", "A protected file cannot be looked at. Export the cut without protection.", ["other"]],
