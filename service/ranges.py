@@ -1,10 +1,8 @@
 """A file and a request's headers in, all of it, a part of it or 'you have it already' out (RFC 9110)."""
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
@@ -24,30 +22,23 @@ def file_answer(request: Request, path: Path, media_type: str) -> Response:
         HTTPException: 416 if the range lies outside of it.
     """
     try:
-        file = path.open("rb")
+        facts = path.stat()
     except OSError as error:
         raise NotFound("this track has no such file: build the index again") from error
-    facts = os.fstat(file.fileno())
     etag = f'"{facts.st_size:x}-{facts.st_mtime_ns:x}"'
     headers = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": "private, no-cache"}
     if _has(request.headers.get("if-none-match"), etag):
-        file.close()
         return Response(status_code=304, headers=headers)
     asked = request.headers.get("range") if request.headers.get("if-range", etag) == etag else None
-    try:
-        part = byte_range(asked, facts.st_size)
-    except HTTPException:
-        file.close()
-        raise
+    part = byte_range(asked, facts.st_size)
     first, end = part or (0, facts.st_size)
     headers["Content-Length"] = str(end - first)
     if part:
         headers["Content-Range"] = f"bytes {first}-{end - 1}/{facts.st_size}"
     status = 206 if part else 200
     if request.method == "HEAD":
-        file.close()
         return Response(status_code=status, headers=headers, media_type=media_type)
-    return StreamingResponse(_read(file, first, end), status, headers=headers, media_type=media_type)
+    return StreamingResponse(_read(path, first, end), status, headers=headers, media_type=media_type)
 
 
 def byte_range(header: str | None, size_bytes: int) -> tuple[int, int] | None:
@@ -84,9 +75,12 @@ def _has(header: str | None, etag: str) -> bool:
     return etag in listed or "*" in listed
 
 
-def _read(file: BinaryIO, first: int, end: int) -> Iterator[bytes]:
-    """Starlette draws from this in threads, so the event loop never waits for the disk."""
-    with file:
+def _read(path: Path, first: int, end: int) -> Iterator[bytes]:
+    """Starlette draws from this in threads, so the event loop never waits for the disk.
+
+    The file is opened by the first draw: whoever is gone before that leaves none open.
+    """
+    with path.open("rb") as file:
         file.seek(first)
         while first < end and (chunk := file.read(min(_CHUNK_BYTES, end - first))):
             first += len(chunk)

@@ -9,6 +9,7 @@ from model.errors import BadOptions
 from service.errors import explain
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+TrackId = Annotated[str, Field(min_length=1, max_length=1000)]  # a length makes it valid Unicode, too
 Names = Annotated[tuple[str, ...], Field(max_length=10_000)]
 
 
@@ -187,12 +188,13 @@ class Facets(BaseModel):
     moods: dict[str, int]
     bpm: Range | None = Field(description="The least and the greatest; null where no track has one.")
     duration_s: Range | None
+    top_k_max: int = Field(description="Most tracks one answer may hold.")
 
 
 class MediaLinksRequest(_Asked):
     """Which tracks to play."""
 
-    track_ids: list[str] = Field(max_length=500, description="At most 500.")
+    track_ids: list[TrackId] = Field(max_length=500, description="At most 500.")
 
 
 class MediaLink(BaseModel):

@@ -4,9 +4,10 @@ import secrets
 from importlib.resources import files
 from pathlib import Path
 
-from fastapi import APIRouter, FastAPI
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, FastAPI, HTTPException
+from fastapi.responses import HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
+from starlette.types import Scope
 
 router = APIRouter(include_in_schema=False)
 
@@ -37,6 +38,17 @@ def page() -> HTMLResponse:
     return HTMLResponse(text, headers=headers)
 
 
+class _Files(StaticFiles):
+    """The page's own files: always asked for again (an upgrade must not meet old modules), index.html not."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        if path.endswith(".html"):  # `page` gives it, with its policy
+            raise HTTPException(404)
+        answer = await super().get_response(path, scope)
+        answer.headers.update({"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"})
+        return answer
+
+
 def mount(app: FastAPI) -> None:
     """Serve the page's own modules, styles and icon."""
-    app.mount("/page", StaticFiles(directory=_folder()), name="page")
+    app.mount("/page", _Files(directory=_folder()), name="page")

@@ -24,7 +24,7 @@ _HEAR = [Depends(may_hear)]
 
 
 @router.get("/facets", responses=errors(401, 403, 503), dependencies=_EITHER)
-def facets(serving: ServingDep) -> Facets:
+def facets(parts: PartsDep, serving: ServingDep) -> Facets:
     """What the tracks of the snapshot in force can be filtered by."""
     catalogue = serving.snapshot.catalogue
     return Facets(
@@ -34,6 +34,7 @@ def facets(serving: ServingDep) -> Facets:
         moods=catalogue.values("moods"),
         bpm=_extent(catalogue.columns["bpm"]),
         duration_s=_extent(catalogue.columns["duration_s"]),
+        top_k_max=parts.settings.top_k_max,
     )
 
 
@@ -42,7 +43,7 @@ def _extent(column: NDArray[np.float64]) -> Range | None:
     return Range(min=float(known.min()), max=float(known.max())) if len(known) else None
 
 
-@router.post("/media-links", responses=errors(401, 403, 422, 503), dependencies=_EITHER)
+@router.post("/media-links", responses=errors(401, 403, 409, 422, 503), dependencies=_EITHER)
 def media_links(asked: MediaLinksRequest, parts: PartsDep, serving: ServingDep) -> dict[str, MediaLink]:
     """Addresses of previews and waveforms that need no key for an hour: `<audio>` cannot send one.
 
@@ -77,14 +78,16 @@ def tracks(
 
 
 @router.head("/tracks/{track_id:path}/audio", include_in_schema=False, dependencies=_HEAR)
-@router.get("/tracks/{track_id:path}/audio", responses=errors(401, 403, 404, 416, 503), dependencies=_HEAR)
+@router.get(
+    "/tracks/{track_id:path}/audio", responses=errors(401, 403, 404, 409, 416, 503), dependencies=_HEAR
+)
 def audio(track_id: str, request: Request, parts: PartsDep, serving: ServingDep) -> Response:
     """A preview that every browser plays (AAC in MP4); Range and If-None-Match are honoured."""
     return _media(request, parts, serving, track_id, "preview.m4a", "audio/mp4")
 
 
 @router.head("/tracks/{track_id:path}/peaks", include_in_schema=False, dependencies=_HEAR)
-@router.get("/tracks/{track_id:path}/peaks", responses=_ERRORS, dependencies=_HEAR)
+@router.get("/tracks/{track_id:path}/peaks", responses=errors(401, 403, 404, 409, 503), dependencies=_HEAR)
 def peaks(track_id: str, request: Request, parts: PartsDep, serving: ServingDep) -> Response:
     """The waveform to draw: JSON with `duration_s` and `peaks`."""
     return _media(request, parts, serving, track_id, "peaks.json", "application/json")

@@ -112,3 +112,13 @@ def test_every_range_is_what_the_slice_says(size: int, first: int, last: int) ->
     else:
         begin, end = byte_range(header, size) or (0, 0)
         assert (begin, end - begin) == (first, len(whole[first : last + 1]))
+
+
+def test_an_answer_that_nobody_reads_holds_no_file_open(tmp_path: Path) -> None:
+    path = tmp_path / "preview.m4a"
+    path.write_bytes(DATA)
+    scope = {"type": "http", "method": "GET", "headers": []}
+    answer = file_answer(Request(scope), path, "audio/mp4")  # the player may be gone before the first byte
+    held = [Path(link).resolve() for link in Path("/proc/self/fd").iterdir() if link.exists()]
+    assert answer.status_code == 200
+    assert path.resolve() not in held

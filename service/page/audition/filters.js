@@ -7,17 +7,14 @@ const MOST_CHIPS = 24; // the commonest; a pool of ten thousand has hundreds of 
 export class Filters {
   constructor(form, facets, onChange) {
     this.form = form;
-    this.excluded = new Set();
     this.chosen = { genres: new Set(), moods: new Set() };
     this.onChange = onChange;
     this.ranges = { bpm: this.range("Tempo", "bpm", facets.bpm), duration_s: this.range("Length", "s", facets.duration_s) };
     const clear = make("button", { type: "button", className: "quiet" }, "Clear all");
     clear.addEventListener("click", () => this.clear());
-    this.back = make("button", { type: "button", className: "quiet", hidden: true });
-    this.back.addEventListener("click", () => { this.excluded.clear(); this.changed(); });
     form.replaceChildren(...Object.values(this.ranges).map((one) => one?.node).filter(Boolean),
       ...["genres", "moods"].map((name) => this.chips(name, facets[name])).filter(Boolean),
-      make("p", { className: "ways" }, clear, this.back));
+      make("p", { className: "ways" }, clear));
     form.addEventListener("submit", (event) => event.preventDefault());
   }
 
@@ -26,7 +23,7 @@ export class Filters {
     const bound = (name, value) => {
       const input = make("input", { type: "number", inputMode: "decimal", min: "0", step: "any", placeholder: String(Math.round(value)),
         "aria-label": `${label} ${name === "min" ? "from" : "to"}, ${unit}` });
-      input.addEventListener("input", () => { clearTimeout(this.typing); this.typing = setTimeout(() => this.changed(), 400); });
+      input.addEventListener("input", () => { clearTimeout(this.typing); this.typing = setTimeout(() => this.onChange(), 400); });
       return input;
     };
     const min = bound("min", Math.floor(extent.min)), max = bound("max", Math.ceil(extent.max));
@@ -44,31 +41,17 @@ export class Filters {
         const chosen = this.chosen[name];
         chosen.has(value) ? chosen.delete(value) : chosen.add(value);
         chip.setAttribute("aria-pressed", String(chosen.has(value)));
-        this.changed();
+        this.onChange();
       });
       return chip;
     });
     return make("fieldset", {}, make("legend", {}, name === "genres" ? "Genre" : "Mood"), make("div", { className: "chips" }, ...chips));
   }
 
-  exclude(track_id) { this.excluded.add(track_id); this.changed(); }
-
-  forget() { // of a new list only: asks nothing
-    this.excluded.clear();
-    this.back.hidden = true;
-  }
-
   clear() {
-    this.excluded.clear();
     for (const chosen of Object.values(this.chosen)) chosen.clear();
     for (const chip of this.form.querySelectorAll(".chip")) chip.setAttribute("aria-pressed", "false");
     for (const input of this.form.querySelectorAll("input")) input.value = "";
-    this.changed();
-  }
-
-  changed() {
-    this.back.hidden = this.excluded.size === 0;
-    this.back.textContent = `Bring back ${this.excluded.size} left out`;
     this.onChange();
   }
 
@@ -83,12 +66,8 @@ export class Filters {
       if (Object.keys(asked).length) filters[name] = asked;
     }
     for (const [name, chosen] of Object.entries(this.chosen)) if (chosen.size) filters[name] = [...chosen];
-    if (this.excluded.size) filters.exclude_ids = [...this.excluded];
     return filters;
   }
 
-  get count() {
-    const { exclude_ids: _, ...asked } = this.value;
-    return Object.keys(asked).length;
-  }
+  get count() { return Object.keys(this.value).length; }
 }

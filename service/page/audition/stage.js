@@ -59,7 +59,11 @@ export class Stage {
     byId("loop").setAttribute("aria-pressed", String(this.player.loop));
   }
 
-  toggleOwnSound() { this.ownSound(this.player.video.volume > 0 ? 0 : 1); }
+  toggleOwnSound() {
+    const { volume } = this.player.video;
+    if (volume > 0) this.before = volume;
+    this.ownSound(volume > 0 ? 0 : this.before);
+  }
 
   ownSound(level) {
     this.player.video.volume = level;

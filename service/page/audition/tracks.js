@@ -47,7 +47,15 @@ export class Track {
     return make("div", { className: "tools" }, copy, away);
   }
 
+  get id() { return this.result.track_id; }
+
   get start_s() { return this.wave.start_s; }
+
+  place(start_s) { // where it was put before the list was made anew
+    this.wave.start_s = start_s;
+    this.wave.place();
+    this.mark();
+  }
 
   mark() { // what the row says of its moment
     const moved = Math.abs(this.start_s - this.span.start_s) > 0.05;

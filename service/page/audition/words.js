@@ -37,8 +37,7 @@ const WARNINGS = {
 
 export const warn = (warning) => WARNINGS[warning] ?? `Note: ${warning}`;
 
-const REASONS = { bpm: "tempo", duration_s: "length", genres: "genre", moods: "mood", include_ids: "your list",
-  exclude_ids: "“Not this one”" };
+const REASONS = { bpm: "tempo", duration_s: "length", genres: "genre", moods: "mood" };
 
 export function leftOut(excluded) {
   const parts = Object.entries(excluded).map(([reason, count]) => `${count} by ${REASONS[reason] ?? reason}`);

@@ -134,26 +134,37 @@ def test_leaving_out_what_is_heard_goes_on_with_the_next_and_keeps_the_place(
     load(page, cut)  # what was said of one cut is not said of the next
 
 
-def test_show_more_leads_to_the_first_new_row(visit: Visit, shop: str, cut: Path) -> None:
+def test_show_more_adds_rows_and_leads_to_the_first_of_them(visit: Visit, shop: str, cut: Path) -> None:
     page = visit(shop)
     answer = page.request.post("/v1/recommend", data=cut.read_bytes()).json()
-    all_results = answer["results"]
+    real = page.request.post("/v1/media-links", data={"track_ids": ["alpha"]}).json()["alpha"]
+    rows = [
+        answer["results"][0] | {"rank": i + 1, "track_id": f"t{i}", "title": f"No. {i}"} for i in range(23)
+    ]
+    asked: list[str] = []
 
-    def some(route: Any) -> None:
-        top_k = 10 if "%22top_k%22%3A20" not in route.request.url else 20
-        shown = (all_results * 4)[:top_k]
-        rows = [one | {"rank": rank} for rank, one in enumerate(shown, start=1)]
+    def give(route: Any) -> None:
+        asked.append(route.request.url)
         route.fulfill(json=answer | {"results": rows})
 
-    page.route("**/v1/recommend*", some)
-    page.route("**/v1/facets", lambda route: route.fulfill(json=route.fetch().json() | {"tracks": 64}))
-    page.reload()
+    page.route("**/v1/recommend*", give)
+    page.route("**/v1/media-links", lambda route: route.fulfill(json={row["track_id"]: real for row in rows}))
     page.set_input_files("#file", cut)
     expect(page.locator("#tracks h3")).to_have_count(10)
+    first = page.locator("#tracks .track").first.element_handle()
     page.locator("#more").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#tracks h3")).to_have_count(20)
     expect(page.locator("#tracks .hear").nth(10)).to_be_focused()
+    page.locator("#tracks .away").nth(3).click()
+    expect(page.locator("#tracks h3")).to_have_text([f"No. {i}" for i in range(21) if i != 3])
+    page.locator("#more").click()
+    expect(page.locator("#tracks h3")).to_have_count(22)
+    expect(page.locator("#more")).to_be_hidden()
+    page.get_by_role("button", name="Bring back 1 left out").click()
+    expect(page.locator("#tracks h3")).to_have_text([f"No. {i}" for i in range(23)])
+    assert len(asked) == 1  # the cut is looked at once
+    assert page.evaluate("(first) => document.contains(first)", first)  # rows are kept, not made anew
 
 
 def test_space_pauses_what_is_heard_wherever_the_mouse_clicked_before(

@@ -34,4 +34,7 @@ def test_every_file_it_names_is_there_and_names_nothing_elsewhere(client: TestCl
 
 def test_the_licence_of_the_waveforms_comes_with_them(client: TestClient) -> None:
     assert "BSD 3-Clause" in client.get("/page/vendor/wavesurfer.LICENSE.txt").text
+    for name in ("index.html", "none.js"):
+        assert client.get(f"/page/{name}").json()["code"] == "not_found"
+    assert client.get("/page/app.js").headers["cache-control"] == "no-cache"
     assert client.get("/page/../app.py").status_code == 404

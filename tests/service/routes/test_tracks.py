@@ -105,6 +105,7 @@ def test_facets_count_what_the_tracks_say(client: TestClient) -> None:
     for fact in ("bpm", "duration_s"):
         known = [track[fact] for track in tracks if track[fact] is not None]
         assert facets[fact] == {"min": min(known), "max": max(known)}
+    assert facets["top_k_max"] == 100
     assert (facets["tracks"], facets["snapshot"]) == (5, client.get("/v1/tracks").json()["snapshot"])
 
 
@@ -143,10 +144,17 @@ def test_links_want_a_key_where_keys_are_set(store: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"track_ids": "delta"}, {"track_ids": ["x"] * 501}, {"track_ids": [], "a": 1}]
+    "body",
+    [{}, {"track_ids": "delta"}, {"track_ids": ["x"] * 501}, {"track_ids": [], "a": 1}, {"track_ids": [""]}],
 )
 def test_links_that_cannot_be_asked_for(client: TestClient, body: dict[str, Any]) -> None:
     answer = client.post("/v1/media-links", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "bad_options")
+
+
+def test_half_a_character_is_no_id(client: TestClient) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = client.post("/v1/media-links", content=b'{"track_ids": ["\\ud800"]}', headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (422, "bad_options")
 
 
