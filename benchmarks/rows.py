@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from http.client import HTTPConnection
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import av
 
@@ -104,12 +105,17 @@ def serve(store: Path) -> Iterator[Server]:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "yuyin", "serve", "--store", str(store), "--port", str(port)]
     began_s = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield Server(process.pid, port, _wait(process, port, began_s))
-    finally:
-        process.terminate()
-        process.wait()
+    with TemporaryFile("w+") as log:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
+        try:
+            yield Server(process.pid, port, _wait(process, port, began_s))
+        except (ConnectionError, TimeoutError):
+            log.seek(0)
+            sys.stderr.writelines(line for line in log if '"level": "info"' not in line)
+            raise
+        finally:
+            process.terminate()
+            process.wait()
 
 
 def _wait(process: "subprocess.Popen[bytes]", port: int, began_s: float) -> float:
