@@ -44,13 +44,6 @@ def titles(page: Page) -> list[str]:
     return page.locator("#tracks h3").all_text_contents()
 
 
-@pytest.fixture
-def cut(tmp_path: Path, clip: bytes) -> Path:
-    path = tmp_path / "rough cut.mp4"
-    path.write_bytes(clip)
-    return path
-
-
 def test_two_clicks_and_the_best_track_is_heard_under_the_picture_in_step(visit: Visit, shop: str) -> None:
     page = visit(shop)
     choose(page)  # the first click

@@ -39,13 +39,6 @@ WATCH = """() => {
 }"""
 
 
-@pytest.fixture
-def cut(tmp_path: Path, clip: bytes) -> Path:
-    path = tmp_path / "rough cut.mp4"
-    path.write_bytes(clip)
-    return path
-
-
 def load(page: Page, path: Path) -> None:
     page.set_input_files("#file", path)
     expect(page.locator("#tracks h3")).to_have_count(5)
