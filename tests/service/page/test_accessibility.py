@@ -42,7 +42,7 @@ def test_no_state_of_the_page_has_a_serious_fault(
     page.locator(".chip").first.click()
     expect(page.locator("#results")).to_have_attribute("aria-busy", "false")
     assert findings(page) == []
-    page.get_by_role("button", name="Keys").click()
+    page.get_by_role("button", name="Shortcuts").click()
     assert findings(page) == []
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Another cut").click()
@@ -73,7 +73,7 @@ def test_a_keyboard_alone_is_enough(visit: Visit, shop: str) -> None:
     expect(page.locator(".current .rank")).to_have_text("1")
     page.wait_for_function("() => !document.querySelector('#picture').paused")
     page.keyboard.press("?")
-    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    expect(page.get_by_role("dialog", name="Shortcuts")).to_be_visible()
     page.keyboard.press("Escape")
     page.keyboard.press("2")
     expect(page.locator(".current .rank")).to_have_text("2")
