@@ -165,7 +165,7 @@ def test_lacking_packages_are_named_with_the_fix(built: Path, tmp_path: Path) ->
     }.items():
         assert (found[line]["status"], found[line]["fix"]) == (
             "missing",
-            "pip install --upgrade 'yuyin[cpu]'",
+            "in the checkout: pip install -e '.[cpu]'",
         )
         assert f"No module named {package}" in found[line]["found"]
     assert not any("crashed" in each["found"] for each in found.values())
@@ -348,7 +348,7 @@ def test_the_wrong_build_for_a_card_is_degraded() -> None:
     assert runtime.judge_providers("1", cuda, ["nvidia0"]).status == "ok"
     wrong = runtime.judge_providers("1", cpu, ["nvidia0"])
     assert wrong.status == "degraded"
-    assert "pip install 'yuyin[cuda]'" in wrong.fix
+    assert "pip install -e '.[cuda]'" in wrong.fix
     assert runtime.judge_twins({"onnxruntime", "faiss-gpu"}) is None
     both = runtime.judge_twins({"onnxruntime", "onnxruntime-gpu", "faiss-cpu"})
     assert both is not None
@@ -371,7 +371,7 @@ def test_training_may_lack() -> None:
     whole = dict.fromkeys(runtime.TRAINING, "1.0")
     assert runtime.judge_training(whole).status == "ok"
     lacking = runtime.judge_training(whole | {"torch": None})
-    assert (lacking.status, lacking.fix) == ("missing", "pip install 'yuyin[train]'")
+    assert (lacking.status, lacking.fix) == ("missing", "in the checkout: pip install -e '.[cpu,train]'")
     assert "torch" in lacking.found
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["train"]
     assert sorted(runtime.TRAINING) == sorted(each.split(">")[0] for each in listed)

@@ -19,7 +19,7 @@ def main() -> None:
         sys.exit(2)
     except ImportError as error:  # commands import what they need when they run
         if error.name in TRAIN_MODULES:
-            _complain(f"this command needs {error.name}: pip install 'yuyin[cpu,train]'")
+            _complain(f"this command needs {error.name}: in the checkout, pip install -e '.[cpu,train]'")
         else:
             _complain(f"this installation is not whole ({error}): `yuyin doctor` says what to do about it")
         sys.exit(2)

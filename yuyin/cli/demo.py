@@ -26,7 +26,7 @@ def demo(
 
     prepare(store, processes=processes or cores())
     Console(stderr=True).print(
-        f"\n[bold]Open http://127.0.0.1:{port}[/bold] and drop a cut, or:  "
+        f"\n[bold]Open http://127.0.0.1:{port}[/bold] and drop a cut, or run:\n"
         f"curl -F video=@YOUR_CUT.mp4 http://127.0.0.1:{port}/recommend\n"
         if port
         else "\nA free port is taken: the log says which.\n",

@@ -7,7 +7,7 @@ from typing import Literal
 
 Status = Literal["ok", "degraded", "missing"]
 
-INSTALL = "pip install --upgrade 'yuyin[cpu]'"
+INSTALL = "in the checkout: pip install -e '.[cpu]'"
 
 
 @dataclass(frozen=True, slots=True)

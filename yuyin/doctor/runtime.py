@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-CUDA = "pip uninstall -y onnxruntime faiss-cpu && pip install 'yuyin[cuda]'"
+CUDA = "pip uninstall -y onnxruntime faiss-cpu, then in the checkout: pip install -e '.[cuda]'"
 TWINS = (("onnxruntime", "onnxruntime-gpu"), ("faiss-cpu", "faiss-gpu"))  # two builds of one folder
 TRAINING = ("torch", "onnx", "matplotlib", "pyarrow", "pillow")
 NORM_TOLERANCE = 1e-3
@@ -61,7 +61,7 @@ def video_tower(_: Path) -> Finding:
     try:
         bundle = Bundle.open(shipped_bundle())
     except ArtifactError as error:
-        return Finding("missing", str(error), "pip install --force-reinstall --no-deps yuyin")
+        return Finding("missing", str(error), "in the checkout: pip install --force-reinstall --no-deps -e .")
     widths = {name: len(each.features) for name, each in load_profile(bundle.profile).video.items()}
     vectors = []
     for seed in (1, 1, 2):
@@ -130,7 +130,7 @@ def judge_training(versions: dict[str, str | None]) -> Finding:
     lacking = [name for name, found in versions.items() if found is None]
     if lacking:
         found = f"without {', '.join(lacking)}: serving and indexing need none of it"
-        return Finding("missing", found, "pip install 'yuyin[train]'")
+        return Finding("missing", found, "in the checkout: pip install -e '.[cpu,train]'")
     return Finding("ok", ", ".join(f"{name} {found}" for name, found in versions.items()))
 
 
