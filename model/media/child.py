@@ -1,5 +1,6 @@
 """A video in, its streams out, decoded in a process of its own that can be killed without harm."""
 
+import errno
 import fcntl
 import os
 import signal
@@ -138,7 +139,7 @@ class Decoder:
                 raise _ServerGone
             if not answer.startswith(b"{"):
                 raise _death(int(answer))
-            fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK)
+            memory = _settled(memory)
             return unpack_answer(answer, memory)
         except TimeoutError as error:
             raise VideoTooCostly("decoding hangs: send a proxy, such as 720p H.264") from error
@@ -146,6 +147,26 @@ class Decoder:
             raise _ServerGone from error
         finally:
             os.close(memory)
+
+
+def _settled(memory: int) -> int:
+    """The descriptor of the same bytes, where no child can change them any more.
+
+    The kernel refuses to seal (EBUSY) while it holds pages of the file itself, such as on their way into its
+    lists; it waits for them a while, and one in a hundred seals was seen to wait. Then a copy will do.
+    """
+    try:
+        fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK)
+        return memory
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+    copy = os.memfd_create("streams", os.MFD_CLOEXEC)
+    size_bytes, done = os.fstat(memory).st_size, 0
+    while sent := os.sendfile(copy, memory, done, size_bytes - done):
+        done += sent
+    os.close(memory)
+    return copy
 
 
 def _death(exit_code: int) -> VideoTooCostly | CannotDecode:

@@ -1,5 +1,6 @@
 import gc
 import json
+import mmap
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 from model import errors
-from model.media.child import Decoder
+from model.media.child import Decoder, _settled
 from model.media.streams import VideoLimits, VideoRecipe
 from model.media.video import read_video
 from model.media.wire import pack_streams, unpack_answer
@@ -291,3 +292,26 @@ def test_waiting_for_a_child_lets_other_threads_run(decoder, costly):
         decoder.read_video(costly, RECIPE)
         stop.set()
     assert len(ticks) > 5
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1, 5_000_001])
+def test_pictures_that_the_kernel_cannot_seal_are_copied(size_bytes: int) -> None:
+    data = np.random.default_rng(size_bytes).bytes(size_bytes)
+    memory = os.memfd_create("pictures", os.MFD_ALLOW_SEALING)
+    os.pwrite(memory, data, 0)
+    os.ftruncate(memory, max(1, size_bytes))
+    with mmap.mmap(memory, 0) as held:  # a writable map makes sealing fail as pages in use do: EBUSY
+        settled = _settled(memory)
+        held[:1] = bytes([(data[0] if data else 0) ^ 255])  # what a hostile child would do
+        assert os.pread(settled, size_bytes, 0) == data
+        assert os.fstat(settled).st_size == max(1, size_bytes)
+    os.close(settled)
+
+
+def test_pictures_that_can_be_sealed_are_not_copied() -> None:
+    memory = os.memfd_create("pictures", os.MFD_ALLOW_SEALING)
+    os.pwrite(memory, b"x", 0)
+    assert _settled(memory) == memory
+    with pytest.raises(PermissionError):
+        os.pwrite(memory, b"y", 0)
+    os.close(memory)
