@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -227,3 +228,25 @@ def test_the_headline_in_words() -> None:
     )
     tiny = evaluate_scores(np.eye(4), np.arange(4).astype(str), split="test")
     assert "the right clip is the first for 100.0" in headline(tiny, "adverts")
+
+
+@pytest.mark.parametrize("colours", ["dark", "light"])
+def test_a_browser_shows_it_alone_narrow_and_without_a_serious_fault(
+    browser: Any, tmp_path: Path, make_dataset: Callable[..., Path], colours: str
+) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    made = measured(tmp_path / "data", make_dataset, scores_of(24), category=["a", "b", "c"] * 8)
+    written = write_report(made, tmp_path / "out", MADE)
+    viewport = {"width": 390, "height": 800}
+    context = browser.new_context(viewport=viewport, color_scheme=colours, bypass_csp=True)  # for axe
+    page = context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(written.as_uri())
+    page.evaluate("() => document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    assert page.evaluate("() => document.documentElement.scrollWidth") == 390
+    found = Axe().run(page).response["violations"]
+    assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
+    assert asked == [written.as_uri()]
+    context.close()
