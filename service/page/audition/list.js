@@ -19,7 +19,7 @@ export class List {
     const cued = this.cued;
     const moved_s = cued?.start_s;
     this.clear();
-    Object.assign(this, { answer, pool });
+    this.answer = answer;
     this.fill();
     const again = cued && this.tracks.find((track) => track.id === cued.id);
     if (again) again.place(moved_s);
