@@ -1,13 +1,15 @@
 """YUYIN_* variables in, one frozen `Settings` out; read at the edge, passed down as arguments."""
 
 import os
+import re
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from model.errors import BadOptions
 from model.media.streams import VideoLimits
 
 Scope = Literal["recommend", "catalogue", "admin"]
@@ -117,3 +119,24 @@ class Settings(BaseSettings):
         if self.top_k_default > self.top_k_max:
             raise ValueError("top_k_default is larger than top_k_max")
         return self
+
+
+def read_settings(**given: Any) -> Settings:
+    """Settings from the environment, with what is given in the place of theirs.
+
+    Raises:
+        BadOptions: naming every variable at fault, never its value: it may be a key.
+    """
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        faults = (_fault(each["loc"], each["msg"]) for each in error.errors())
+        raise BadOptions("; ".join(faults)) from error
+    except SettingsError as error:  # its text names the field and nothing else
+        field = re.search('field "(.+?)"', str(error))
+        raise BadOptions(_fault((field[1] if field else "variable",), "is no JSON")) from error
+
+
+def _fault(place: tuple[str | int, ...], message: str) -> str:
+    """("limits", "max_bytes"), "is ..." -> "YUYIN_LIMITS__MAX_BYTES: is ..."; some faults have no place."""
+    return f"YUYIN_{'__'.join(map(str, place)).upper()}: {message}" if place else message

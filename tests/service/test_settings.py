@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from model.errors import BadOptions
 from model.media.streams import VideoLimits
-from service.settings import KeyEntry, Limits, Settings
+from service.settings import KeyEntry, Limits, Settings, read_settings
 
 
 def test_nested_variables_reach_their_fields(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,3 +51,22 @@ def test_settings_are_frozen() -> None:
 def test_settings_that_contradict_themselves_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Settings.model_validate(values)
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"PORT": "http", "QUEUE": "-1"}, ["YUYIN_PORT: ", "YUYIN_QUEUE: "]),
+        ({"LIMITS__MAX_BYTES": "0"}, ["YUYIN_LIMITS__MAX_BYTES: "]),
+        ({"KEYS": '{"editor": {"sha256": "yuyin_secret'}, ["YUYIN_KEYS: is no JSON"]),
+    ],
+)
+def test_what_cannot_be_read_is_named_and_never_quoted(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], named: list[str]
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(f"YUYIN_{name}", value)
+    with pytest.raises(BadOptions) as refused:
+        read_settings()
+    assert all(each in str(refused.value) for each in named)
+    assert "secret" not in str(refused.value)

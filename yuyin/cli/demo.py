@@ -23,6 +23,7 @@ def demo(
     A second run starts at once: finished tracks and features are kept in the store.
     """
     from model.bundle import shipped_cuts
+    from service.settings import read_settings
 
     prepare(store, processes=processes or cores())
     Console(stderr=True).print(
@@ -33,7 +34,7 @@ def demo(
         highlight=False,
     )
     serve.run(
-        serve.settings(
+        read_settings(
             store=store, port=port, pools={"demo": store / POOL}, default_pool="demo", samples=shipped_cuts()
         )
     )

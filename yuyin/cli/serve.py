@@ -1,11 +1,9 @@
 """`yuyin serve`: settings in, a running server out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-
-from model.errors import BadOptions
 
 if TYPE_CHECKING:
     from service.settings import Settings  # the service takes a second to import, `yuyin --help` shall not
@@ -21,25 +19,10 @@ def serve(
     Every setting is an environment variable YUYIN_<NAME>. Without API keys the server listens to this
     machine only; `yuyin keys new` makes one.
     """
+    from service.settings import read_settings
+
     given = {"store": store, "host": host, "port": port}
-    run(settings(**{name: value for name, value in given.items() if value is not None}))
-
-
-def settings(**given: Any) -> "Settings":
-    """Settings from the environment, with what was given on the command line in the place of theirs."""
-    from pydantic import ValidationError
-    from pydantic_settings import SettingsError
-
-    from service.settings import Settings
-
-    try:
-        return Settings(**given)
-    except SettingsError as error:
-        raise BadOptions(f"a YUYIN_* variable that should hold JSON does not: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = "__".join(str(part) for part in first["loc"]).upper()
-        raise BadOptions(f"setting YUYIN_{name}: {first['msg']}") from error
+    run(read_settings(**{name: value for name, value in given.items() if value is not None}))
 
 
 def run(chosen: "Settings") -> None:

@@ -5,7 +5,6 @@ import http.client
 import ipaddress
 import json
 import os
-import re
 import socket
 from difflib import get_close_matches
 from pathlib import Path
@@ -21,49 +20,25 @@ ELSEWHERE = {"YUYIN_KEY"}  # read by `yuyin recommend --server`, no setting of t
 ANSWER_S = 3.0
 
 
-class _Unusable(Exception):
-    """The variables make no settings; says which and why."""
-
-
-def _settings(store: Path) -> "Settings":
-    from pydantic import ValidationError
-    from pydantic_settings import SettingsError
-
-    from service.settings import Settings
-
-    try:
-        return Settings(store=store)
-    except ValidationError as error:
-        faults = [(*each["loc"], each["msg"]) for each in error.errors()]
-        raise _Unusable("; ".join(_named([str(part) for part in fault]) for fault in faults)) from error
-    except SettingsError as error:  # the text names the field and never its value
-        field = re.search('field "(.+?)"', str(error))
-        raise _Unusable(_named([field[1] if field else "variable", "is no JSON"])) from error
-
-
-def _named(fault: list[str]) -> str:
-    """["limits", "max_bytes", "is ..."] -> "YUYIN_LIMITS__MAX_BYTES: is ..."; some faults have no name."""
-    *names, message = fault
-    return f"{PREFIX}{'__'.join(names).upper()}: {message}" if names else message
-
-
 def settings_or_defaults(store: Path) -> "Settings":
     """For checks that only measure against a limit: bad variables have a line of their own."""
-    from service.settings import Settings
+    from model.errors import BadOptions
+    from service.settings import Settings, read_settings
 
     try:
-        return _settings(store)
-    except _Unusable:
+        return read_settings(store=store)
+    except BadOptions:
         return Settings.model_construct(store=store)
 
 
 def variables(store: Path) -> Finding:
     """Whether the variables can be read, and whether all of them mean something."""
-    from service.settings import Settings
+    from model.errors import BadOptions
+    from service.settings import Settings, read_settings
 
     try:
-        _settings(store)
-    except _Unusable as error:
+        read_settings(store=store)
+    except BadOptions as error:
         return Finding("missing", str(error), "correct the variable, docs/settings.md lists all")
     given = {name for name in os.environ if name.startswith(PREFIX)} - ELSEWHERE
     return judge_names(given, [f"{PREFIX}{name.upper()}" for name in Settings.model_fields])
@@ -88,12 +63,14 @@ def keys(store: Path) -> Finding | None:
     from model.errors import BadOptions
     from service.fence import is_loopback
     from service.keys import load_keys
+    from service.settings import read_settings
 
     try:
-        chosen = _settings(store)
-        names = sorted(load_keys(chosen).entries)
-    except _Unusable:
+        chosen = read_settings(store=store)
+    except BadOptions:
         return None
+    try:
+        names = sorted(load_keys(chosen).entries)
     except BadOptions as error:
         return Finding("missing", str(error), "`yuyin keys new` prints an entry of the right form")
     if names:
@@ -106,9 +83,12 @@ def keys(store: Path) -> Finding | None:
 
 def pools(store: Path) -> Finding | None:
     """The music folders that a reindex may name; no line while there are none."""
+    from model.errors import BadOptions
+    from service.settings import read_settings
+
     try:
-        named = _settings(store).pools
-    except _Unusable:
+        named = read_settings(store=store).pools
+    except BadOptions:
         return None
     gone = {name: path for name, path in named.items() if not os.access(path, os.R_OK | os.X_OK)}
     if gone:
@@ -119,9 +99,12 @@ def pools(store: Path) -> Finding | None:
 
 def port(store: Path) -> Finding | None:
     """Whether the server could listen where it is told to, or already does."""
+    from model.errors import BadOptions
+    from service.settings import read_settings
+
     try:
-        chosen = _settings(store)
-    except _Unusable:
+        chosen = read_settings(store=store)
+    except BadOptions:
         return None
     host = "127.0.0.1" if chosen.host.lower() == "localhost" else chosen.host.strip("[]")
     try:
