@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.evaluation.intervals import clustered_bootstrap
-from model.evaluation.metrics import hits, rank
-from model.evaluation.protocol import CUTOFFS, Direction, Protocol, directions, relevance
+from model.evaluation.metrics import hits
+from model.evaluation.protocol import CUTOFFS, Case, Direction, Protocol, cases
 
 EVERY_K = 1_000  # pools up to here get a point for each K; above, points as dense as a log axis can show
 
@@ -39,23 +39,12 @@ def recall_curves(scores: NDArray[np.float64], tracks: NDArray[np.str_]) -> tupl
         scores: (n, n) video i against clip j; n >= 1.
         tracks: (n,) which track clip j was cut from.
     """
-    return tuple(
-        _curve(protocol, direction, matrix, relevant, tracks)
-        for protocol, relevant in relevance(tracks).items()
-        for direction, matrix in directions(scores)
-    )
+    k = list_lengths(len(scores))
+    return tuple(_curve(case, k, tracks) for case in cases(scores, tracks))
 
 
-def _curve(
-    protocol: Protocol,
-    direction: Direction,
-    scores: NDArray[np.float64],
-    relevant: NDArray[np.bool_],
-    tracks: NDArray[np.str_],
-) -> RecallCurve:
-    found, blind = rank(scores, relevant), rank(np.zeros_like(scores), relevant)
-    k = list_lengths(scores.shape[1])
-    values = np.stack([hits(found, int(each)) for each in k], axis=1)  # (n, c)
-    chance = np.array([hits(blind, int(each)).mean() for each in k])
+def _curve(case: Case, k: NDArray[np.int64], tracks: NDArray[np.str_]) -> RecallCurve:
+    values = np.stack([hits(case.found, int(each)) for each in k], axis=1)  # (n, c)
+    chance = np.array([hits(case.blind, int(each)).mean() for each in k])
     low, high = clustered_bootstrap(values, tracks).T
-    return RecallCurve(protocol, direction, k, values.mean(axis=0), low, high, chance)
+    return RecallCurve(case.protocol, case.direction, k, values.mean(axis=0), low, high, chance)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from model.datasets.table import Dataset, Ragged, features_folder
 from model.errors import BadDataset
-from model.evaluation.protocol import Evaluation, evaluate_scores, score_clips
+from model.evaluation.protocol import score_clips
 from model.features.extractors import identity
 from model.features.profiles import load_profile
 from model.features.segments import segment_inputs
@@ -105,14 +105,8 @@ def segments_of(music: Mapping[str, Ragged], spans: Ragged, i: int) -> list[dict
     return segment_inputs(whole, spans.row(i).values.astype(np.float64))
 
 
-def evaluate_embedder(embedder: Embedder, dataset: Dataset, split: str) -> Evaluation:
-    """All figures on one split; raises `BadDataset` if it has no pairs or no features of the profile."""
-    embedded = embed_split(embedder, dataset, split)
-    return evaluate_scores(embedded.scores(), dataset.pairs["track_id"][embedded.rows], split=split)
-
-
 def embed_split(embedder: Embedder, dataset: Dataset, split: str) -> Embedded:
-    """Embed all pairs of one split; raises as `evaluate_embedder` does."""
+    """Embed all pairs of one split; raises `BadDataset` if it has none, or no features of the profile."""
     rows = rows_of(dataset, split)
     if len(rows) == 0:
         raise BadDataset(f"{dataset.folder} has no pair of split {split!r}: choose another or split it anew")

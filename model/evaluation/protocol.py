@@ -1,5 +1,6 @@
 """Embeddings of videos and music clips in, a table of figures with chance and intervals out."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -85,15 +86,33 @@ def evaluate_scores(scores: NDArray[np.float64], tracks: NDArray[np.str_], *, sp
         tracks: (n,) which track clip j was cut from.
         split: name of the part, for the record.
     """
-    results = tuple(
-        _result(protocol, direction, matrix, relevant, tracks)
-        for protocol, relevant in relevance(tracks).items()
-        for direction, matrix in directions(scores)
-    )
+    results = tuple(_result(case, len(scores), tracks) for case in cases(scores, tracks))
     return Evaluation(split, len(tracks), len(np.unique(tracks)), results)
 
 
-def relevance(tracks: NDArray[np.str_]) -> dict[Protocol, NDArray[np.bool_]]:
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One protocol in one direction, ranked."""
+
+    protocol: Protocol
+    direction: Direction
+    found: Ranking
+    blind: Ranking  # of a scorer without knowledge
+
+
+def cases(scores: NDArray[np.float64], tracks: NDArray[np.str_]) -> Iterator[Case]:
+    """Every protocol in every direction, in the order that tables have.
+
+    Args:
+        scores: (n, n) video i against clip j.
+        tracks: (n,) which track clip j was cut from.
+    """
+    for protocol, relevant in _relevance(tracks).items():
+        for direction, matrix in directions(scores):
+            yield Case(protocol, direction, rank(matrix, relevant), rank(np.zeros_like(matrix), relevant))
+
+
+def _relevance(tracks: NDArray[np.str_]) -> dict[Protocol, NDArray[np.bool_]]:
     """(n, n) by protocol, true where clip j is right for video i; symmetric, so the same both ways."""
     return {"strict": np.eye(len(tracks), dtype=np.bool_), "shared": tracks[:, None] == tracks[None, :]}
 
@@ -103,25 +122,18 @@ def directions(scores: NDArray[np.float64]) -> tuple[tuple[Direction, NDArray[np
     return ("V->M", scores), ("M->V", scores.T)
 
 
-def _result(
-    protocol: Protocol,
-    direction: Direction,
-    scores: NDArray[np.float64],
-    relevant: NDArray[np.bool_],
-    tracks: NDArray[np.str_],
-) -> Result:
-    found, blind = rank(scores, relevant), rank(np.zeros_like(scores), relevant)
-    *recall, mrr = _estimates(_figures(found), _figures(blind), tracks)
+def _result(case: Case, pool: int, tracks: NDArray[np.str_]) -> Result:
+    *recall, mrr = _estimates(_figures(case.found), _figures(case.blind), tracks)
     by_cutoff = dict(zip(CUTOFFS, recall, strict=True))
     return Result(
-        protocol=protocol,
-        direction=direction,
-        pool=scores.shape[1],
+        protocol=case.protocol,
+        direction=case.direction,
+        pool=pool,
         recall=by_cutoff,
         wilson_r10=wilson(by_cutoff[10].value, len(tracks)),
         mrr=mrr,
-        median_rank=_median(found),
-        chance_median_rank=_median(blind),
+        median_rank=_median(case.found),
+        chance_median_rank=_median(case.blind),
     )
 
 

@@ -57,11 +57,6 @@ def measure(folder: Path, dataset: Dataset, split: str = "test") -> Measurement:
     return Measurement(subject, dataset, embedded.rows, scores, found)
 
 
-def evaluate_run(folder: Path, dataset: Dataset, split: str = "test") -> Evaluation:
-    """The figures alone; raises as `measure` does."""
-    return measure(folder, dataset, split).evaluation
-
-
 @contextmanager
 def _opened(folder: Path) -> Iterator[tuple[Subject, Embedder]]:
     if not (folder / "run.json").is_file():

@@ -17,7 +17,6 @@ from service.serving import Serving
 
 router = APIRouter(prefix="/v1", tags=["tracks"])
 
-_ERRORS = errors(401, 403, 404, 503)
 _CATALOGUE = [Depends(needs("catalogue"))]
 _EITHER = [Depends(needs("recommend", "catalogue"))]  # an editor's page needs what these say
 _HEAR = [Depends(may_hear)]
@@ -93,7 +92,7 @@ def peaks(track_id: str, request: Request, parts: PartsDep, serving: ServingDep)
     return _media(request, parts, serving, track_id, "peaks.json", "application/json")
 
 
-@router.get("/tracks/{track_id:path}", responses=_ERRORS, dependencies=_CATALOGUE)
+@router.get("/tracks/{track_id:path}", responses=errors(401, 403, 404, 503), dependencies=_CATALOGUE)
 def track(track_id: str, serving: ServingDep) -> Track:
     """What is known of one track."""
     return _track(_find(serving, track_id))

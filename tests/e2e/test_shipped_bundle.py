@@ -12,7 +12,7 @@ from model.bundle import Bundle, shipped_bundle
 from model.datasets.extract import extract_features
 from model.datasets.synth.dataset import render_dataset
 from model.datasets.table import Dataset
-from model.evaluation.embed import evaluate_embedder
+from model.evaluation.run import measure
 from model.features.profiles import load_profile
 
 LARGEST_BYTES = 12_000_000
@@ -52,9 +52,7 @@ def unseen(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.mark.slow
 def test_it_finds_the_right_clip_of_200_unseen_pairs(unseen: Dataset) -> None:
-    found = (
-        evaluate_embedder(Bundle.open(shipped_bundle()), unseen, "test").result("strict", "V->M").recall[10]
-    )
+    found = measure(shipped_bundle(), unseen, "test").evaluation.result("strict", "V->M").recall[10]
     print(
         f"strict V->M R@10 {found.value:.3f}, 95 % {found.low:.3f} to {found.high:.3f}, "
         f"chance {found.chance:.3f}"

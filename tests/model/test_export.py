@@ -15,7 +15,7 @@ from model.bundle import Bundle
 from model.datasets.table import Dataset
 from model.errors import BadDataset, BadOptions, Mismatch
 from model.evaluation.embed import embed_pairs, rows_of
-from model.evaluation.run import evaluate_run
+from model.evaluation.run import measure
 from model.export import (
     check_parity,
     export_run,
@@ -49,8 +49,8 @@ def bundle(data: Path, run: Path) -> Path:
 
 def test_run_and_bundle_evaluate_to_the_same_figures(data: Path, run: Path, bundle: Path) -> None:
     dataset = Dataset.open(data)
-    found = evaluate_run(bundle, dataset, "test")
-    assert found == evaluate_run(run, dataset, "test")
+    found = measure(bundle, dataset, "test").evaluation
+    assert found == measure(run, dataset, "test").evaluation
     assert Bundle.open(bundle).metrics == json.loads(json.dumps(found.as_dict()))
 
 

@@ -11,7 +11,7 @@ from model.artifact import write_json
 from model.bundle import shipped_bundle
 from model.datasets.table import Dataset, Ragged, features_folder, pairs_digest, write_dataset
 from model.errors import BadOptions
-from model.evaluation.run import evaluate_run
+from model.evaluation.run import measure
 from model.features.extractors import identity
 from model.features.profiles import load_profile
 from model.features.sequence import Sequence
@@ -67,7 +67,7 @@ def test_json_stays_alone_on_standard_output(data: Path, tmp_path: Path) -> None
     words = ["evaluate", str(shipped_bundle()), str(data), "-o", str(out), "--json"]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
-    expected = evaluate_run(shipped_bundle(), Dataset.open(data)).as_dict()
+    expected = measure(shipped_bundle(), Dataset.open(data)).evaluation.as_dict()
     assert json.loads(result.stdout) == json.loads(json.dumps(expected))
     assert f"report: {out / 'report.html'}" in result.stderr
     assert {path.name for path in out.iterdir()} == {"report.html", "evaluation.json"}

@@ -26,8 +26,6 @@ GROUPS = (machine.GROUP, media.GROUP, runtime.GROUP, serving.GROUP, store.GROUP,
 OPTIONAL = frozenset(group.name for group in GROUPS if group.optional)
 SIDE_BY_SIDE = 3
 MESSAGE_BYTES = 1 << 16
-# From 1.29 on ONNX Runtime reports its use to its maker, and keeps an id of the machine in ~/.cache for it.
-QUIET = {"ORT_DISABLE_TELEMETRY": "1"}
 
 
 def examine(folder: Path, begun: Callable[[str], None], groups: tuple[Group, ...] = GROUPS) -> Iterator[Line]:
@@ -88,7 +86,7 @@ def _child(
         with theirs:
             process = subprocess.Popen(
                 [*module, str(theirs.fileno()), str(folder), group, *(check.name for check in checks)],
-                env=os.environ | QUIET | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -45,7 +45,7 @@ def judge_twins(installed: Collection[str]) -> Finding | None:
     both = [name for pair in TWINS if set(pair) <= set(installed) for name in pair]
     if not both:
         return None
-    fix = f"pip uninstall -y {' '.join(both)}, then install 'yuyin[cpu]' or 'yuyin[cuda]'"
+    fix = f"pip uninstall -y {' '.join(both)}, then in the checkout: pip install -e '.[cpu]' or '.[cuda]'"
     return Finding("degraded", f"{' and '.join(both)} overwrite each other's files", fix)
 
 

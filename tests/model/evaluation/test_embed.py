@@ -10,7 +10,7 @@ import pytest
 
 from model.datasets.table import Dataset, Ragged
 from model.errors import BadDataset
-from model.evaluation.embed import embed_pairs, evaluate_embedder, rows_of, segments_of
+from model.evaluation.embed import embed_pairs, embed_split, rows_of, segments_of
 from model.features.sequence import Sequence
 
 
@@ -63,4 +63,4 @@ def test_embeds_every_segment_of_the_chosen_pairs(tmp_path: Path, make_dataset: 
 def test_a_split_without_pairs_is_named(tmp_path: Path, make_dataset: Callable[..., Path]) -> None:
     dataset = Dataset.open(make_dataset(tmp_path / "data", counts=(3, 2, 0)))
     with pytest.raises(BadDataset, match="'test'"):
-        evaluate_embedder(FirstColumns(), dataset, "test")
+        embed_split(FirstColumns(), dataset, "test")

@@ -11,7 +11,7 @@ import torch
 from model.datasets.table import Dataset
 from model.errors import BadDataset, BadOptions, Corrupt
 from model.evaluation.protocol import evaluate_scores
-from model.evaluation.run import evaluate_run, measure
+from model.evaluation.run import measure
 from model.features.profiles import load_profile
 from model.training.curves import curves_png
 from model.training.loop import Epoch
@@ -53,7 +53,7 @@ def run(paired: Path) -> Path:
 
 
 def test_finds_what_videos_and_clips_share(run: Path, paired: Path) -> None:
-    found = evaluate_run(run, Dataset.open(paired), "test")
+    found = measure(run, Dataset.open(paired), "test").evaluation
     for direction in ("V->M", "M->V"):
         r10 = found.result("strict", direction).recall[10]  # type: ignore[arg-type]  # a Literal
         assert r10.value > 0.6
@@ -62,7 +62,8 @@ def test_finds_what_videos_and_clips_share(run: Path, paired: Path) -> None:
 
 def test_is_at_chance_when_music_is_paired_at_random(tmp_path: Path, unpaired: Path) -> None:
     report = train(job(unpaired, tmp_path / "run"), lambda _: None)
-    found = evaluate_run(report.folder, Dataset.open(unpaired), "test").result("strict", "V->M").recall[10]
+    evaluation = measure(report.folder, Dataset.open(unpaired), "test").evaluation
+    found = evaluation.result("strict", "V->M").recall[10]
     assert found.low < found.chance < found.high
 
 
@@ -132,7 +133,7 @@ def test_figures_of_the_best_epoch_are_those_of_the_kept_weights(run: Path, pair
     with torch.no_grad():
         losses = Run.open(run).system.loss(pairs.batch(rows, pairs.middle_segments(rows)))
     assert float(losses.total) == pytest.approx(best["evaluation_loss"], rel=1e-5)
-    strict = evaluate_run(run, dataset, "evaluation")
+    strict = measure(run, dataset, "evaluation").evaluation
     assert strict.result("strict", "V->M").recall[10].value == pytest.approx(best["r10_video_to_music"])
     assert strict.result("strict", "M->V").recall[10].value == pytest.approx(best["r10_music_to_video"])
 
