@@ -3,9 +3,9 @@
 const KEY = "yuyin-key";
 
 export class Problem extends Error {
-  constructor({ code, detail = "", status = 0, request_id = null, parts = null }, retry_after_s = null) {
+  constructor({ code, detail = "", request_id = null }, retry_after_s = null) {
     super(detail || code);
-    Object.assign(this, { code, detail, status, request_id, parts, retry_after_s });
+    Object.assign(this, { code, detail, request_id, retry_after_s });
   }
 }
 
@@ -24,7 +24,7 @@ function problemOf(status, text, retryAfter) {
     const body = JSON.parse(text);
     if (body.code) return new Problem(body, seconds);
   } catch { /* a proxy in between answered in its own words */ }
-  return new Problem({ code: status === 413 ? "video_too_large" : "strange_answer", status }, seconds);
+  return new Problem({ code: status === 413 ? "video_too_large" : "strange_answer" }, seconds);
 }
 
 async function answer(path, init = {}) {
@@ -39,17 +39,16 @@ async function answer(path, init = {}) {
   return response;
 }
 
-function parse(text, status) {
+function parse(text) {
   try {
     return JSON.parse(text);
   } catch {
-    throw new Problem({ code: "strange_answer", status }); // the sign-in page of a network, for one
+    throw new Problem({ code: "strange_answer" }); // the sign-in page of a network, for one
   }
 }
 
 export async function getJson(path, init) {
-  const response = await answer(path, init);
-  return parse(await response.text(), response.status);
+  return parse(await (await answer(path, init)).text());
 }
 
 export const getBlob = async (path) => (await answer(path)).blob();
@@ -70,7 +69,7 @@ export function recommend(file, options, { onSent, signal }) {
     request.upload.onprogress = (event) => onSent(event.loaded / Math.max(1, event.total));
     request.onload = () => {
       if (request.status !== 200) return reject(problemOf(request.status, request.responseText, request.getResponseHeader("Retry-After")));
-      try { resolve(parse(request.responseText, request.status)); } catch (problem) { reject(problem); }
+      try { resolve(parse(request.responseText)); } catch (problem) { reject(problem); }
     };
     // A file that was exported anew, or is a folder, fails in the same way as the network does.
     request.onerror = () => file.slice(0, 1).arrayBuffer().then(

@@ -8,9 +8,8 @@ const DRIFT_EVERY_MS = 250;
 export class Stage {
   constructor(player) {
     this.player = player;
-    this.cuts_s = [];
     this.drifted_ms = 0;
-    this.blind_s = null;
+    this.before = 1; // how loud the cut's own sound was before it was silenced
     for (const name of ["play", "pause", "ended", "loadedmetadata", "seeked", "cue"]) player.addEventListener(name, () => this.show());
     player.addEventListener("turn", () => this.turn());
     player.addEventListener("blind", () => this.goBlind());
@@ -22,8 +21,6 @@ export class Stage {
   }
 
   open() { // before anything is known of the picture
-    this.cuts_s = [];
-    this.length_s = null;
     this.unseen = false;
     byId("cuts").replaceChildren();
     byId("blind").hidden = true;
@@ -32,26 +29,25 @@ export class Stage {
   }
 
   describe(video) { // what the service saw
-    this.length_s = video.duration_s;
+    this.player.length_s = video.duration_s;
     this.player.video.parentElement.style.aspectRatio = `${video.width_px} / ${video.height_px}`;
-    this.cuts_s = video.cuts_s ?? [];
-    byId("cuts").replaceChildren(...this.cuts_s.map((time_s) => {
+    byId("cuts").replaceChildren(...(video.cuts_s ?? []).map((time_s) => {
       const line = make("i", {});
       line.style.left = `${100 * time_s / video.duration_s}%`;
       return line;
     }));
-    this.player.length_s = video.duration_s;
     if (this.unseen) this.goBlind();
     else this.show();
   }
 
   goBlind() { // editors have ProRes and DNxHD; browsers do not
+    const { player } = this;
     this.unseen = true;
     byId("blind").hidden = false;
-    byId("blind").textContent = this.length_s
+    byId("blind").textContent = player.length_s
       ? "This browser cannot show this kind of video. The server could read it: the tracks fit it, and the music plays for its length. To see it here too, use an H.264 proxy."
       : "This browser cannot show this kind of video…";
-    if (this.length_s && this.player.picture === this.player.video) this.player.openBlind(this.length_s);
+    if (player.length_s && player.picture === player.video) player.openBlind(player.length_s);
   }
 
   toggleLoop() {

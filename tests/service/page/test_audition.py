@@ -323,6 +323,19 @@ def test_another_cut_starts_again_in_silence(visit: Visit, shop: str) -> None:
     expect(page.locator("#tracks h3")).to_have_count(5)
 
 
+def test_the_cut_s_own_sound_comes_back_as_loud_as_it_was(visit: Visit, shop: str) -> None:
+    page = visit(shop)
+    choose(page)
+    own = page.get_by_role("slider", name="The cut’s own sound")
+    for level, after in (("0", 1.0), ("0.4", 0.4)):
+        own.fill(level)
+        page.locator("#results").focus()
+        for _ in range(1 if level == "0" else 2):
+            page.keyboard.press("m")
+        assert page.evaluate("() => picture.volume") == pytest.approx(after)
+        assert float(own.input_value()) == pytest.approx(after)
+
+
 def test_the_chosen_colours_are_kept(visit: Visit, shop: str) -> None:
     page = visit(shop, color_scheme="dark")
     dark = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
