@@ -35,9 +35,13 @@ FLAGS = [
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
-    """Skips where there is none, unless YUYIN_NEED_BROWSER says that there must be (CI on Debian does)."""
+    """Skips where there is none, unless YUYIN_NEED_BROWSER says that there must be (CI on Debian does).
+
+    Of one module, not of the session: while Playwright runs, its event loop counts as this thread's, and
+    `asyncio.run` of any test after it would fail.
+    """
     found = next((path for path in map(shutil.which, NAMES) if path), None)
     if found is None:
         reason = "no Chromium on this machine: apt-get install chromium"
