@@ -2,7 +2,7 @@
 # A bare Debian or Ubuntu machine in, a ready virtual environment (.venv) out.
 #
 #   sh bootstrap.sh run     what `yuyin demo` and `yuyin serve` need (no torch)
-#   sh bootstrap.sh test    the same, plus training, checkers, the test suite and, on Debian, a Chromium for it
+#   sh bootstrap.sh test    the same, plus training, checkers, the test suite, and what it drives: curl and, on Debian, a Chromium
 #
 # A second call with nothing changed returns at once. Versions come from constraints.txt, with hashes.
 set -eu
@@ -23,9 +23,16 @@ install_system() { # names of Debian packages; false where nobody may
 need_system() { install_system "$@" || fail "needs the system packages: $*. Run: sudo apt-get install -y $*"; }
 
 find_browser() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
-if [ "$want" = test ] && ! find_browser >/dev/null; then # Ubuntu's package is a snap, which cannot be driven
-    { grep -qx 'ID=debian' /etc/os-release 2>/dev/null && install_system chromium; } || \
-        say "no Chromium here: the tests of the audition page will be skipped (apt-get install chromium)"
+if [ "$want" = test ]; then # what some tests drive: the page, and the commands of the docs
+    lacking=""
+    command -v curl >/dev/null || lacking="curl"
+    if ! find_browser >/dev/null; then # Ubuntu's package is a snap, which cannot be driven
+        if grep -qx 'ID=debian' /etc/os-release 2>/dev/null; then lacking="$lacking chromium"
+        else say "no Chromium here: the tests of the audition page will be skipped"; fi
+    fi
+    # shellcheck disable=SC2086 # one word a package
+    [ -z "$lacking" ] || install_system $lacking || \
+        say "the tests that need it will be skipped: apt-get install $lacking"
 fi
 
 stamp=$venv/.ready-$want
