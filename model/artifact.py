@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from model.errors import Corrupt
 
@@ -61,14 +61,24 @@ def _fsync_tree(folder: Path) -> None:
 
 def write_file(path: Path, data: bytes) -> None:
     """Replace `path` whole or not at all, durably."""
+    with new_file(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """A file aside to write into; it takes `path`'s place, durably, unless the block raised."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f"{ASIDE}{path.name}-{secrets.token_hex(4)}")
-    with aside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
-    fsync_folder(path.parent)
+    try:
+        with aside.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+        fsync_folder(path.parent)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -24,8 +24,10 @@ from model.evaluation.embed import Embedded, embed_pairs, embed_videos, rows_of
 from model.evaluation.protocol import evaluate_scores
 from model.features.profiles import load_profile
 from model.grid import Grid
-from model.systems.pooling import Inputs, pooled_width
-from model.systems.yuyin_graph import tower_graphs
+from model.systems.batch import Prepared, Sequences
+from model.systems.graph import tower_graphs
+from model.systems.system import System
+from model.systems.views import Standardise, View
 from model.towers import Tower, Towers
 from model.training.run import Run
 
@@ -84,14 +86,17 @@ def run_towers(run: Run) -> Iterator[Towers]:
 
 
 def write_towers(run: Run, folder: Path) -> Towers:
-    """Write the three graphs, open them on ONNX Runtime and check them against torch."""
-    for name, graph in tower_graphs(run.system).items():
+    """Write the graphs, open them on ONNX Runtime and check them against torch."""
+    graphs = tower_graphs(run.system)
+    for name, graph in graphs.items():
         onnx.save_model(graph, str(folder / f"{name}_tower.onnx"))
-    towers = Towers.open(folder, run.config["profile"], _inputs(run.config["dims"]))
+    inputs = {name: _inputs(run.system, name) for name in graphs}
+    towers = Towers.open(folder, run.config["profile"], inputs)
     check_parity(run, towers)
     return towers
 
 
+@torch.no_grad()
 def check_parity(run: Run, towers: Towers) -> None:
     """Compare torch and ONNX Runtime on random sequences of several lengths and batch sizes.
 
@@ -102,36 +107,38 @@ def check_parity(run: Run, towers: Towers) -> None:
     system = run.system
     for rows in PARITY_ROWS:
         for batch in PARITY_BATCHES:
-            for tower, inputs, embed in (
-                (towers.video, system.video_inputs, system.video),
-                (towers.music, system.music_inputs, system.music),
+            for tower, view, embed in (
+                (towers.video, system.video_view, system.embed_video),
+                (towers.music, system.music_view, system.embed_music),
             ):
-                feed = _random_sequences(rng, inputs, batch, rows)
-                padded = {name: (feed[name], feed[f"{name}_mask"]) for name in inputs.widths}
-                _compare(tower, feed, embed(padded))
-            mean, scale = system.text_inputs.mean, system.text_inputs.scale
-            x = _like_training(rng, mean, scale, (batch, len(mean)))
-            _compare(towers.text, {"text": x}, system.text(x))
+                feed = _random_sequences(rng, view, batch, rows)
+                _compare(tower, _fed(feed), embed(view(feed)))
+            if towers.text is not None and system.text_view is not None:
+                x = _like_training(rng, system.text_view, (batch,))
+                _compare(towers.text, {"text": x}, system.embed_text(system.text_view(x)))
 
 
-def _random_sequences(rng: np.random.Generator, inputs: Inputs, batch: int, rows: int) -> dict[str, Tensor]:
-    """Sequences near the training statistics, of up to `rows` rows each, at least one of them full."""
-    feed: dict[str, Tensor] = {}
-    first = 0
-    for name, width in inputs.widths.items():
-        part = slice(first, first + width)
-        mean, scale = inputs.standardise.mean[part], inputs.standardise.scale[part]
-        feed[name] = _like_training(rng, mean, scale, (batch, rows, width))
+def _random_sequences(rng: np.random.Generator, view: View, batch: int, rows: int) -> Sequences:
+    """Sequences of about the size of the training's, of up to `rows` rows each, at least one of them full."""
+    feed = {}
+    for name, width in view.widths.items():
+        mean, spread = view.statistics(name)
+        x = mean + spread * torch.from_numpy(rng.standard_normal((batch, rows, width), np.float32))
         lengths = rng.integers(1, rows + 1, size=batch)
         lengths[0] = rows
-        feed[f"{name}_mask"] = torch.from_numpy(np.arange(rows) < lengths[:, None])
-        first += pooled_width(width, inputs.pool)
+        feed[name] = (x, torch.from_numpy(np.arange(rows) < lengths[:, None]))
     return feed
 
 
-def _like_training(rng: np.random.Generator, mean: Tensor, scale: Tensor, shape: tuple[int, ...]) -> Tensor:
-    spread = torch.where(scale > 0, 1 / scale, 0.0)
-    return mean + spread * torch.from_numpy(rng.standard_normal(shape, np.float32))
+def _fed(sequences: Sequences) -> Prepared:
+    """As a graph's named inputs."""
+    feed = {name: x for name, (x, _) in sequences.items()}
+    return feed | {f"{name}_mask": mask for name, (_, mask) in sequences.items()}
+
+
+def _like_training(rng: np.random.Generator, layer: Standardise, shape: tuple[int, ...]) -> Tensor:
+    noise = torch.from_numpy(rng.standard_normal((*shape, len(layer.mean)), np.float32))
+    return layer.mean + layer.spread * noise
 
 
 def _compare(tower: Tower, feed: Mapping[str, Tensor], expected: Tensor) -> None:
@@ -144,19 +151,19 @@ def _compare(tower: Tower, feed: Mapping[str, Tensor], expected: Tensor) -> None
         )
 
 
-def _inputs(dims: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """The named inputs of each tower, as they stand in bundle.json."""
-    entries: dict[str, list[dict[str, Any]]] = {
-        "text": [{"name": "text", "shape": ["batch", dims["text"]], "dtype": "float32"}]
-    }
-    for tower in ("video", "music"):
-        entries[tower] = []
-        for name, width in sorted(dims[tower].items()):
-            rows = f"{name}_rows"
-            entries[tower] += [
-                {"name": name, "shape": ["batch", rows, width], "dtype": "float32"},
-                {"name": f"{name}_mask", "shape": ["batch", rows], "dtype": "bool"},
-            ]
+def _inputs(system: System, name: str) -> list[dict[str, Any]]:
+    """The named inputs of a tower, as they stand in bundle.json."""
+    if name == "text":
+        width = 0 if system.text_view is None else len(system.text_view.mean)
+        return [{"name": "text", "shape": ["batch", width], "dtype": "float32"}]
+    view = system.video_view if name == "video" else system.music_view
+    entries: list[dict[str, Any]] = []
+    for each, width in view.widths.items():
+        rows = f"{each}_rows"
+        entries += [
+            {"name": each, "shape": ["batch", rows, width], "dtype": "float32"},
+            {"name": f"{each}_mask", "shape": ["batch", rows], "dtype": "bool"},
+        ]
     return entries
 
 
@@ -168,10 +175,10 @@ def _described(run: Run, towers: Towers) -> dict[str, Any]:
         "system": config["system"],
         "profile": config["profile"],
         "recipe": recipe_of(load_profile(config["profile"]), Grid()),
-        "inputs": _inputs(config["dims"]),
+        "inputs": {name: _inputs(run.system, name) for name in towers.input_names},
         "dim": towers.video.dim,
         "categories": config["categories"],
-        "tags": config["tags"],
+        "tags": config["tags"] if towers.text is not None else [],
         "training": {
             key: config[key] for key in ("preset_name", "preset", "pairs", "dataset_id", "dataset_kind")
         },

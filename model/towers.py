@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from model.errors import Corrupt, Mismatch
 from model.features.sequence import Sequence, pad
 
-TOWERS = ("video", "music", "text")
-
 
 @dataclass(frozen=True, slots=True)
 class Tower:
@@ -80,24 +78,27 @@ class Tower:
 
 @dataclass(frozen=True, slots=True)
 class Towers:
-    """The three towers of one system."""
+    """The towers of one system."""
 
     profile: str  # whose features they take
     video: Tower
     music: Tower
-    text: Tower
+    text: Tower | None  # of a system that was trained with text
 
     @classmethod
     def open(
         cls, folder: Path, profile: str, inputs: Mapping[str, Several[Mapping[str, Any]]], *, threads: int = 1
     ) -> Self:
-        """Open `<name>_tower.onnx` for each of `TOWERS`; `inputs` as in bundle.json."""
-        return cls(profile, *(Tower.open(folder, name, inputs[name], threads) for name in TOWERS))
+        """Open `<name>_tower.onnx` for each tower of `inputs`, which is as in bundle.json."""
+        video, music = (Tower.open(folder, name, inputs[name], threads) for name in ("video", "music"))
+        text = Tower.open(folder, "text", inputs["text"], threads) if "text" in inputs else None
+        return cls(profile, video, music, text)
 
     @property
     def input_names(self) -> dict[str, tuple[str, ...]]:
         """By tower, the names of what it takes: keys of the profile."""
-        return {tower.name: tuple(tower.widths) for tower in (self.video, self.music, self.text)}
+        there = [tower for tower in (self.video, self.music, self.text) if tower is not None]
+        return {tower.name: tuple(tower.widths) for tower in there}
 
     def embed_video(self, sequences: Mapping[str, Sequence]) -> NDArray[np.float32]:
         """One video's sequences by input name to (d,), L2 norm 1."""
@@ -109,7 +110,13 @@ class Towers:
         return self.music.embed(batch) if batch else np.zeros((0, self.music.dim), np.float32)
 
     def embed_text(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(b, d_t) text vectors to (b, d), rows of L2 norm 1."""
+        """(b, d_t) text vectors to (b, d), rows of L2 norm 1.
+
+        Raises:
+            Mismatch: for another width, or a system that was trained without text.
+        """
+        if self.text is None:
+            raise Mismatch("this bundle was trained without text, so a text cannot ask: use one that was")
         width = self.text.widths["text"]
         if x.ndim != 2 or x.shape[1] != width:
             raise Mismatch(f"the text tower takes (b, {width}), not {x.shape}: use the bundle's profile")

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from model.artifact import content_id, write_file, write_json
+from model.artifact import content_id, new_file, write_file, write_json
 from model.errors import BadDataset
 from model.features.sequence import Sequence
 
@@ -35,7 +35,7 @@ SPLITS = ("train", "evaluation", "test")
 class Ragged:
     """One feature of all pairs: row blocks of different lengths, one after the other."""
 
-    values: NDArray[np.float32]  # (sum t, d)
+    values: NDArray[np.float32]  # (sum t, d); mapped from its file when read, float16 where it was stored so
     times_s: NDArray[np.float64]  # (sum t,)
     offsets: NDArray[np.int64]  # (n + 1,) block i is offsets[i] .. offsets[i + 1] - 1
 
@@ -62,10 +62,9 @@ class Ragged:
     def read(cls, folder: Path, name: str) -> Self:
         """Read `name`.npy and its two companions; raises `BadDataset` if they do not fit together."""
         try:
-            values, times_s, offsets = (
-                np.load(folder / f"{name}{part}.npy", allow_pickle=False)
-                for part in ("", ".times", ".offsets")
-            )
+            values = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            times_s = np.load(folder / f"{name}.times.npy", allow_pickle=False)
+            offsets = np.load(folder / f"{name}.offsets.npy", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise BadDataset(
                 f"feature {name!r} in {folder} cannot be read ({error}): extract the features again"
@@ -162,9 +161,8 @@ def pairs_digest(pair_id: NDArray[Any]) -> str:
 
 def write_array(path: Path, array: NDArray[Any]) -> None:
     """Write one .npy file, whole or not at all."""
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    write_file(path, buffer.getvalue())
+    with new_file(path) as file:
+        np.save(file, array, allow_pickle=False)
 
 
 def write_pairs(folder: Path, pairs: Mapping[str, NDArray[Any]]) -> None:

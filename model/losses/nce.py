@@ -3,7 +3,10 @@
 import torch
 from torch import Tensor
 
+from model.losses.precision import full_precision
 
+
+@full_precision
 def nce(
     x: Tensor,
     y: Tensor,

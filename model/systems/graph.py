@@ -1,118 +1,111 @@
-"""Layers in, an ONNX graph out, node by node: the inference half of `model.systems`, written by hand.
+"""An indexable system in, its towers as ONNX graphs out: views, networks and unit length in one graph each.
 
-torch's own exporter raises deprecation warnings of torch on itself (2.13), writes source paths of the
-machine into the file and takes seconds a tower; a tower is twenty nodes. `model.export` proves each
-graph against its torch module.
+torch's TorchScript-based exporter is used, though torch calls it the old one: a tower takes it a tenth of
+a second, the graph holds operators only, and no source path of the machine gets into the file. The new one
+needs seconds and a package of its own for the same nodes. `model.export` proves each graph against torch.
 """
 
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
-from torch import nn
+import torch
+from onnx import TensorProto, helper
+from torch import Tensor, nn
 
-from model.systems.pooling import Inputs, Standardise
+from model.errors import BadOptions
+from model.systems.system import System
+from model.systems.views import View
 
-OPSET = 17  # ReduceSum and friends take axes as input or attribute as written below; ONNX Runtime >= 1.13
-IR_VERSION = 8
+OPSET = 17  # ONNX Runtime >= 1.13
+TRACE_ROWS, TRACE_BATCH = 3, 2  # of what the exporter watches; both are free in the graph
 
 
-class Graph:
-    """Collects nodes; a value is known by its name."""
+class _SequenceTower(nn.Module):
+    """k and k_mask for every input k, one after the other, to the embedding."""
 
-    def __init__(self, name: str) -> None:
-        """An empty graph."""
-        self.name = name
-        self._nodes: list[onnx.NodeProto] = []
-        self._constants: dict[str, onnx.TensorProto] = {}
-        self._inputs: list[onnx.ValueInfoProto] = []
+    def __init__(self, system: System, side: str) -> None:
+        super().__init__()
+        self.system, self.side = system, side
+        self.view: View = system.video_view if side == "video" else system.music_view
 
-    def input(self, name: str, kind: int, shape: Sequence[str | int]) -> str:
-        """Declare an input; a str in `shape` is a free dimension."""
-        self._inputs.append(helper.make_tensor_value_info(name, kind, list(shape)))
-        return name
+    def forward(self, *inputs: Tensor) -> Tensor:
+        names = list(self.view.widths)
+        prepared = self.view({name: (inputs[2 * i], inputs[2 * i + 1]) for i, name in enumerate(names)})
+        embed = self.system.embed_video if self.side == "video" else self.system.embed_music
+        return embed(prepared)
 
-    def constant(self, name: str, value: NDArray[np.float32] | NDArray[np.int64]) -> str:
-        """Weights and other numbers."""
-        self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
-        return name
 
-    def node(self, kind: str, *inputs: str, **attributes: int | list[int]) -> str:
-        """One ONNX operator of one output."""
-        out = f"{kind.lower()}_{len(self._nodes)}"
-        node = helper.make_node(kind, list(inputs), [out], name=out)
-        node.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
-        self._nodes.append(node)
-        return out
+class _TextTower(nn.Module):
+    def __init__(self, system: System) -> None:
+        super().__init__()
+        self.system = system
 
-    def finish(self, value: str, width: int) -> onnx.ModelProto:
-        """Make `value` (B, width) the output `embedding`, of unit length, and check the whole."""
-        self._nodes.append(helper.make_node("Identity", [self._unit(value)], ["embedding"], name="embedding"))
-        output = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", width])
-        graph = helper.make_graph(
-            self._nodes, self.name, self._inputs, [output], list(self._constants.values())
+    def forward(self, x: Tensor) -> Tensor:
+        view = self.system.text_view
+        return self.system.embed_text(x if view is None else view(x))
+
+
+def tower_graphs(system: System) -> dict[str, onnx.ModelProto]:
+    """`video`, `music` and, if the system reads text, `text`: named inputs to `embedding` (B, d), unit rows.
+
+    Raises:
+        BadOptions: for a system whose music cannot be embedded without the video, or that reads the tag.
+    """
+    if not system.indexable:
+        raise BadOptions(
+            "this system's music embedding depends on the video, so no index can hold it: train a two-tower "
+            "one, such as --system ut_cmvmr --preset tower"
         )
-        model = helper.make_model(
-            graph,
-            producer_name="yuyin",
-            ir_version=IR_VERSION,
-            opset_imports=[helper.make_opsetid("", OPSET)],
+    if system.reads_query_text:
+        raise BadOptions("this system reads each video's tag, which a service is not told: train it without")
+    graphs = {side: _sequence_graph(system, side) for side in ("video", "music")}
+    if system.text_view is not None:
+        width = len(system.text_view.mean)
+        graphs["text"] = _graph(
+            _TextTower(system), "text", [torch.zeros(TRACE_BATCH, width)], ["text"], {"text": {0: "batch"}}
         )
-        onnx.checker.check_model(model, full_check=True)
-        return model
-
-    def _unit(self, value: str) -> str:
-        """`torch.nn.functional.normalize` along the last axis."""
-        norm = self.node("ReduceL2", value, axes=[1], keepdims=1)
-        least = self.constant("least_norm", np.array(1e-12, np.float32))
-        return self.node("Div", value, self.node("Max", norm, least))
+    return graphs
 
 
-def linear(graph: Graph, name: str, layer: nn.Linear, x: str) -> str:
-    """W x + b."""
-    weight = graph.constant(f"{name}.weight", layer.weight.detach().numpy())
-    bias = graph.constant(f"{name}.bias", layer.bias.detach().numpy())
-    return graph.node("Gemm", x, weight, bias, transB=1)
+def _sequence_graph(system: System, side: str) -> onnx.ModelProto:
+    view = system.video_view if side == "video" else system.music_view
+    inputs: list[Tensor] = []
+    names: list[str] = []
+    free: dict[str, dict[int, str]] = {}
+    for name, width in view.widths.items():
+        inputs += [
+            torch.zeros(TRACE_BATCH, TRACE_ROWS, width),
+            torch.ones(TRACE_BATCH, TRACE_ROWS, dtype=torch.bool),
+        ]
+        names += [name, f"{name}_mask"]
+        free |= {each: {0: "batch", 1: f"{name}_rows"} for each in names[-2:]}
+    return _graph(_SequenceTower(system, side), side, inputs, names, free)
 
 
-def standardise(graph: Graph, layer: Standardise, x: str) -> str:
-    """`Standardise.forward`: z-score, 0 for what is not finite, clip."""
-    mean = graph.constant("mean", layer.mean.numpy())
-    scale = graph.constant("scale", layer.scale.numpy())
-    zero = graph.constant("zero", np.array(0, np.float32))
-    z = graph.node("Mul", graph.node("Sub", x, mean), scale)
-    odd = graph.node("Or", graph.node("IsNaN", z), graph.node("IsInf", z))
-    low = graph.constant("low", np.array(-layer.clip, np.float32))
-    high = graph.constant("high", np.array(layer.clip, np.float32))
-    return graph.node("Clip", graph.node("Where", odd, zero, z), low, high)
-
-
-def sequences(graph: Graph, inputs: Inputs) -> str:
-    """`Inputs.forward`: declare k and k_mask for every input k; pool, concatenate, standardise."""
-    pooled: list[str] = []
-    for name, width in inputs.widths.items():
-        x = graph.input(name, TensorProto.FLOAT, ["batch", f"{name}_rows", width])
-        mask = graph.input(f"{name}_mask", TensorProto.BOOL, ["batch", f"{name}_rows"])
-        pooled += _pool(graph, x, mask, deviation=inputs.pool == "mean_std")
-    return standardise(graph, inputs.standardise, graph.node("Concat", *pooled, axis=1))
-
-
-def _pool(graph: Graph, x: str, mask: str, *, deviation: bool) -> list[str]:
-    """`pool_over_time`: the mean, and the standard deviation where asked for."""
-    zero, one = (
-        graph.constant("zero", np.array(0, np.float32)),
-        graph.constant("one", np.array(1, np.float32)),
-    )
-    time = graph.constant("time_axis", np.array([1], np.int64))
-    real = graph.node("Unsqueeze", mask, graph.constant("row_axis", np.array([2], np.int64)))
-    count = graph.node("ReduceSum", graph.node("Cast", mask, to=TensorProto.FLOAT), time, keepdims=1)
-    count = graph.node("Max", count, one)  # (B, 1)
-    total = graph.node("ReduceSum", graph.node("Where", real, x, zero), time, keepdims=0)
-    mean = graph.node("Div", total, count)  # (B, d)
-    if not deviation:
-        return [mean]
-    away = graph.node("Where", real, graph.node("Sub", x, graph.node("Unsqueeze", mean, time)), zero)
-    squares = graph.node("ReduceSum", graph.node("Mul", away, away), time, keepdims=0)
-    return [mean, graph.node("Sqrt", graph.node("Div", squares, count))]
+def _graph(
+    tower: nn.Module, name: str, inputs: Sequence[Tensor], names: list[str], free: dict[str, dict[int, str]]
+) -> onnx.ModelProto:
+    with warnings.catch_warnings(), torch.no_grad(), TemporaryDirectory() as folder:
+        path = Path(folder) / "tower.onnx"
+        warnings.simplefilter("ignore")  # the exporter's, about itself and about shapes it watches
+        torch.onnx.export(
+            tower.eval(),
+            tuple(inputs),
+            path,
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=names,
+            output_names=["embedding"],
+            dynamic_axes=free | {"embedding": {0: "batch"}},
+        )
+        width = tower(*inputs).shape[1]
+        model = onnx.load_model(path)
+    model.producer_name, model.producer_version, model.graph.name = "yuyin", "", f"{name}_tower"
+    del model.graph.output[:], model.metadata_props[:]
+    shape = ["batch", width]
+    model.graph.output.append(helper.make_tensor_value_info("embedding", TensorProto.FLOAT, shape))
+    onnx.checker.check_model(model, full_check=True)
+    return model

@@ -2,13 +2,15 @@
 
 RUN/
   run.json         written last: lists the sha256 of the other files
-  config.json      system, preset, profile, dataset, sizes, labels, versions
+  config.json      schema, system, preset, profile, dataset, sizes, labels, versions
   metrics.jsonl    one line an epoch
   curves.png       the same as a picture
   weights.pt       state dict of tensors, read back with weights_only
+RUN.checkpoint     of a training that has not ended; the same job goes on from it
 """
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -17,19 +19,21 @@ from typing import Any
 
 import torch
 
-from model.artifact import commit, hash_files, new_folder, read_manifest, write_json
+from model.artifact import commit, content_id, hash_files, new_file, new_folder, read_manifest, write_json
+from model.datasets.layout import chosen_profile
 from model.datasets.table import Dataset
-from model.errors import BadDataset, BadOptions
-from model.features.profiles import load_profile
+from model.errors import BadDataset, BadOptions, Mismatch
 from model.systems.batch import Dims
-from model.systems.yuyin import YuYin, YuYinConfig
+from model.systems.catalogue import chosen_preset, load_system
+from model.systems.recipe import Preset
+from model.systems.system import System
 from model.training.curves import curves_png
-from model.training.loop import Epoch, fit
-from model.training.presets import Preset, preset
-from model.training.sampler import Pairs, read_pairs
+from model.training.loop import Epoch, Progress, fit
+from model.training.sampler import Pairs, prepare, read_pairs
 
 MANIFEST = "run.json"
-SYSTEMS = ("yuyin",)
+SCHEMA = 2
+CHECKPOINT_S = 30.0  # at least so long between two checkpoints: writing one takes a moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +43,10 @@ class TrainJob:
     dataset: Path
     out: Path  # must not exist yet
     system: str = "yuyin"
-    preset: str = "lite"
-    profile: str = "lite"
+    preset: str | None = None  # the system's first
+    profile: str | None = None  # the only one that the dataset has
     settings: Mapping[str, str] = field(default_factory=dict)  # such as {"epochs": "5"}
+    device: str = "auto"  # cpu, cuda, or the faster one that there is
     threads: int = 2  # of torch; part of the job, since sums in another order are other bits
 
 
@@ -52,6 +57,7 @@ class RunReport:
     folder: Path
     best: Epoch
     parameters: int
+    stopped: str  # why before the last epoch, "" if it was not
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +66,25 @@ class Run:
 
     folder: Path
     config: dict[str, Any]
-    system: YuYin  # in evaluation mode
+    system: System  # in evaluation mode
 
     @classmethod
     def open(cls, folder: Path) -> "Run":
-        """Read and check a run folder; raises `Corrupt` if it is not whole."""
+        """Read and check a run folder.
+
+        Raises:
+            Corrupt: if it is not whole.
+            Mismatch: if another version wrote it.
+        """
         read_manifest(folder, MANIFEST)
         config: dict[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))
-        system = YuYin(Dims(**config["dims"]), YuYinConfig(**config["preset"]["system"]))
+        if config.get("schema") != SCHEMA:
+            found = config.get("schema", 1)
+            raise Mismatch(
+                f"{folder} is a run of schema {found}, this version reads {SCHEMA}: train it again"
+            )
+        kind = load_system(config["system"])
+        system = kind.build(Dims(**config["dims"]), kind.config(**config["preset"]["system"]))
         system.load_state_dict(torch.load(folder / "weights.pt", map_location="cpu", weights_only=True))
         return cls(folder, config, system.eval())
 
@@ -75,7 +92,8 @@ class Run:
 def train(job: TrainJob, progress: Callable[[Epoch], None]) -> RunReport:
     """Train and write a run folder, which appears whole or not at all.
 
-    The same job on the same dataset gives the same bits on one machine.
+    The same job on the same dataset gives the same bits on one machine, also when it was killed and
+    called again (unless a time limit stops it).
 
     Raises:
         BadOptions: if `job.out` exists, or the system, preset or a setting is unknown.
@@ -83,32 +101,102 @@ def train(job: TrainJob, progress: Callable[[Epoch], None]) -> RunReport:
     """
     if job.out.exists():
         raise BadOptions(f"{job.out} exists already: name another folder, or delete it first")
-    if job.system not in SYSTEMS:
-        raise BadOptions(f"unknown system {job.system!r}: this version knows {', '.join(SYSTEMS)}")
-    chosen = preset(job.preset, job.settings)
+    kind = load_system(job.system)
+    chosen = chosen_preset(kind, job.preset, job.settings)
     dataset = Dataset.open(job.dataset)
-    pairs = read_pairs(dataset, load_profile(job.profile))
-    _check_splits(dataset, pairs)
-    with _torch_state(chosen.training.seed, job.threads):
-        system = YuYin(pairs.dims, chosen.system)
-        history, best = fit(system, pairs, chosen.training, progress)
+    profile = chosen_profile(dataset, job.profile)
+    pairs = read_pairs(dataset, profile)
+    check_splits(dataset, pairs)
+    with torch_state(chosen.training.seed, job.threads):
+        config = _config(job, chosen, dataset, profile, pairs)
+        checkpoint = _Checkpoint(job.out.with_name(f"{job.out.name}.checkpoint"), content_id(config))
+        system = kind.build(pairs.dims, chosen.system)
+        device = training_device(job.device)
+        table = prepare(system, pairs, device, fit=True)
+
+        def after_epoch(so_far: Progress) -> None:
+            checkpoint.write(so_far)
+            progress(so_far.history[-1])
+
+        done = fit(system.to(device), table, chosen.training, after_epoch, checkpoint.read())
+    weights = {name: value.cpu() for name, value in system.state_dict().items()}
     with new_folder(job.out.parent) as aside:
-        torch.save(best, aside / "weights.pt")
-        lines = [json.dumps(asdict(epoch)) for epoch in history]
+        torch.save(weights, aside / "weights.pt")
+        lines = [json.dumps(asdict(epoch)) for epoch in done.history]
         (aside / "metrics.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
-        (aside / "curves.png").write_bytes(curves_png(history))
-        write_json(aside / "config.json", _config(job, chosen, dataset, pairs))
+        (aside / "curves.png").write_bytes(curves_png(done.history))
+        write_json(aside / "config.json", config)
         write_json(aside / MANIFEST, {"files": hash_files(aside, manifest=MANIFEST)})
         commit(aside, job.out)
+    checkpoint.path.unlink(missing_ok=True)
     parameters = sum(each.numel() for each in system.parameters())
-    return RunReport(job.out, [epoch for epoch in history if epoch.best][-1], parameters)
+    return RunReport(job.out, done.kept, parameters, why_stopped(done, chosen))
+
+
+def why_stopped(done: Progress, chosen: Preset) -> str:
+    """What ended a training before its last epoch; "" if nothing did."""
+    config, epochs = chosen.training, len(done.history)
+    if config.limit_s > 0 and done.train_s >= config.limit_s:
+        return f"stopped at {config.limit_s:g} s of training, in epoch {epochs} of {config.epochs}"
+    if config.patience > 0 and epochs < done.history[-1].of:
+        return f"stopped after epoch {epochs} of {config.epochs}: no better one in {config.patience}"
+    return ""
+
+
+def training_device(asked: str) -> torch.device:
+    """The device to train on.
+
+    Raises:
+        BadOptions: for one that is not here; `auto` falls back to the CPU.
+    """
+    match asked:
+        case "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        case "cuda" if not torch.cuda.is_available():
+            raise BadOptions(
+                "torch finds no CUDA device here: train with --device cpu, or see `yuyin doctor`"
+            )
+        case "cpu" | "cuda":
+            return torch.device(asked)
+        case _:
+            raise BadOptions(f"unknown device {asked!r}: choose auto, cpu or cuda")
+
+
+class _Checkpoint:
+    """The progress of one job, in a file beside where its run will lie."""
+
+    def __init__(self, path: Path, job_id: str) -> None:
+        self.path, self.job_id = path, job_id
+        self._written_s = time.monotonic()
+
+    def read(self) -> Progress | None:
+        """What a killed training of this very job left; None if there is nothing that fits."""
+        try:
+            found = torch.load(self.path, map_location="cpu", weights_only=True)
+        except FileNotFoundError:
+            return None
+        if found["job_id"] != self.job_id:
+            return None
+        history = [Epoch(**epoch) for epoch in found.pop("history")]
+        del found["job_id"]
+        return Progress(history=history, **found)
+
+    def write(self, so_far: Progress) -> None:
+        """Replace the file, unless the last one is only seconds old."""
+        if time.monotonic() - self._written_s < CHECKPOINT_S:
+            return
+        state = {name: getattr(so_far, name) for name in so_far.__slots__}
+        state["history"] = [asdict(epoch) for epoch in so_far.history]
+        with new_file(self.path) as file:
+            torch.save({"job_id": self.job_id, **state}, file)
+        self._written_s = time.monotonic()
 
 
 @contextmanager
-def _torch_state(seed: int, threads: int) -> Iterator[None]:
+def torch_state(seed: int, threads: int) -> Iterator[None]:
     """Seed and threads for weights, dropout and sums; the caller's own are put back."""
     before = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng():
         torch.manual_seed(seed)
         torch.set_num_threads(threads)
         try:
@@ -117,7 +205,8 @@ def _torch_state(seed: int, threads: int) -> Iterator[None]:
             torch.set_num_threads(before)
 
 
-def _check_splits(dataset: Dataset, pairs: Pairs) -> None:
+def check_splits(dataset: Dataset, pairs: Pairs) -> None:
+    """Raise `BadDataset` unless there is something to train on and to watch."""
     for split, least in (("train", 2), ("evaluation", 2)):
         if len(pairs.rows(split)) < least:
             raise BadDataset(
@@ -125,11 +214,12 @@ def _check_splits(dataset: Dataset, pairs: Pairs) -> None:
             )
 
 
-def _config(job: TrainJob, chosen: Preset, dataset: Dataset, pairs: Pairs) -> dict[str, Any]:
+def _config(job: TrainJob, chosen: Preset, dataset: Dataset, profile: str, pairs: Pairs) -> dict[str, Any]:
     return {
+        "schema": SCHEMA,
         "system": job.system,
-        "profile": job.profile,
-        "preset_name": job.preset,
+        "profile": profile,
+        "preset_name": job.preset or next(iter(load_system(job.system).presets)),
         "preset": chosen.as_dict(),
         "dims": asdict(pairs.dims),
         "categories": list(pairs.categories),

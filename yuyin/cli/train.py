@@ -17,9 +17,16 @@ def train(
     out: Annotated[Path, typer.Option("-o", "--out", help="The run folder to write; must not exist yet.")],
     system: Annotated[str, typer.Option(help="Which published system to train.")] = "yuyin",
     preset: Annotated[
-        str, typer.Option(help="'paper': the published recipe; 'lite': regularised, for some thousand pairs.")
-    ] = "lite",
-    profile: Annotated[str, typer.Option(help="Which features to train on.")] = "lite",
+        str | None,
+        typer.Option(
+            help="'paper': the published recipe; of yuyin also 'lite': regularised, for some thousand pairs, "
+            "and its ablations. Default: the system's first; a wrong one lists them."
+        ),
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="Which features to train on. Default: the only ones that DATASET has.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")] = "auto",
     seed: Annotated[int, typer.Option(help="Same seed, same weights.")] = 0,
     settings: Annotated[
         list[str] | None,
@@ -28,7 +35,7 @@ def train(
 ) -> None:
     """Train a system on the pairs of DATASET; the epoch with the best evaluation figure is kept.
 
-    A run is written whole at its end: stop it and start again at any time.
+    Stop it at any time: the same command goes on from the last checkpoint, RUN.checkpoint.
     """
     from model.training.loop import Epoch
     from model.training.run import TrainJob
@@ -48,10 +55,11 @@ def train(
                     highlight=False,
                 )
 
-        report = run_job(TrainJob(dataset, out, system, preset, profile, asked), show)
+        report = run_job(TrainJob(dataset, out, system, preset, profile, asked, device), show)
     typer.echo(
         f"{report.folder}: {report.parameters:,} parameters, best epoch {report.best.number} of "
         f"{report.best.of}; how it went: {report.folder / 'curves.png'}\n"
+        f"{report.stopped + chr(10) if report.stopped else ''}"
         f"next: yuyin evaluate {out} {dataset}; yuyin export {out} -o bundles/first"
     )
 

@@ -1,4 +1,4 @@
-"""Graphs written by hand against the torch modules that they stand for."""
+"""Exported graphs against the torch modules that they stand for."""
 
 import numpy as np
 import onnx
@@ -6,12 +6,13 @@ import onnxruntime as ort
 import pytest
 import torch
 
+from model.errors import BadOptions
 from model.systems.batch import Dims
-from model.systems.graph import OPSET
+from model.systems.graph import OPSET, tower_graphs
 from model.systems.yuyin import YuYin, YuYinConfig
-from model.systems.yuyin_graph import tower_graphs
 
-DIMS = Dims({"motion": 3, "frames": 6}, {"emotion": 4, "audio": 5}, 7, 3)
+ROWS = {"motion": 30, "frames": 30, "emotion": 30, "audio": 30}
+DIMS = Dims({"motion": 3, "frames": 6}, {"emotion": 4, "audio": 5}, 7, 3, 9, ROWS)
 
 
 def system(pool: str, *, linear_path: bool = False) -> YuYin:
@@ -19,9 +20,10 @@ def system(pool: str, *, linear_path: bool = False) -> YuYin:
         torch.manual_seed(0)
         config = YuYinConfig(pool=pool, embedding=12, hidden=8, common=4, linear_path=linear_path)  # type: ignore[arg-type]  # parametrize knows no Literal
         made = YuYin(DIMS, config)
-        for inputs in (made.video_inputs, made.music_inputs):
-            inputs.standardise.fit([3 * torch.randn(40, inputs.width) + 1])
-        made.text_inputs.fit([torch.eye(7)])
+        for view in (made.video_view, made.music_view):
+            view.standardise.fit([3 * torch.randn(40, view.width) + 1])
+        assert made.text_view is not None
+        made.text_view.fit([torch.eye(7)])
     return made.eval()
 
 
@@ -35,23 +37,23 @@ def run(graph: onnx.ModelProto, feed: dict[str, torch.Tensor]) -> np.ndarray:
 def test_is_its_torch_module_with_odd_values_and_padding(pool: str, batch: int, rows: int) -> None:
     made, rng = system(pool, linear_path=batch > 1), np.random.default_rng(rows)
     graphs = tower_graphs(made)
-    for name, inputs, embed in (
-        ("video", made.video_inputs, made.video),
-        ("music", made.music_inputs, made.music),
+    for name, view, embed in (
+        ("video", made.video_view, made.embed_video),
+        ("music", made.music_view, made.embed_music),
     ):
         feed: dict[str, torch.Tensor] = {}
-        for key, width in inputs.widths.items():
+        for key, width in view.widths.items():
             feed[key] = torch.from_numpy(rng.normal(0, 20, (batch, rows, width)).astype(np.float32))
             feed[key][0, 0, 0] = [torch.nan, torch.inf][rows % 2]
             mask = rng.random((batch, rows)) < 0.6
             feed[f"{key}_mask"] = torch.from_numpy(mask)
             feed[key][~feed[f"{key}_mask"]] = torch.nan
-        expected = embed({key: (feed[key], feed[f"{key}_mask"]) for key in inputs.widths})
+        expected = embed(view({key: (feed[key], feed[f"{key}_mask"]) for key in view.widths}))
         np.testing.assert_allclose(run(graphs[name], feed), expected.detach().numpy(), atol=1e-5)
     text = torch.from_numpy(rng.standard_normal((batch, 7)).astype(np.float32))
-    np.testing.assert_allclose(
-        run(graphs["text"], {"text": text}), made.text(text).detach().numpy(), atol=1e-5
-    )
+    assert made.text_view is not None
+    expected = made.embed_text(made.text_view(text))
+    np.testing.assert_allclose(run(graphs["text"], {"text": text}), expected.detach().numpy(), atol=1e-5)
 
 
 def test_is_one_file_of_a_fixed_opset_that_names_its_inputs() -> None:
@@ -69,3 +71,23 @@ def test_the_same_system_gives_the_same_bytes() -> None:
         assert first[name].SerializeToString(deterministic=True) == second[name].SerializeToString(
             deterministic=True
         )
+
+
+def test_names_no_file_of_the_machine_and_no_exporter() -> None:
+    for graph in tower_graphs(system("mean_std")).values():
+        assert (graph.producer_name, graph.producer_version) == ("yuyin", "")
+        assert not any(node.doc_string or node.metadata_props for node in graph.graph.node)
+        assert b".py" not in graph.SerializeToString()
+
+
+def test_without_text_there_is_no_text_tower() -> None:
+    made = YuYin(DIMS, YuYinConfig(text=False, embedding=12, hidden=8, common=4)).eval()
+    assert set(tower_graphs(made)) == {"video", "music"}
+
+
+@pytest.mark.parametrize(("trait", "value"), [("indexable", False), ("reads_query_text", True)])
+def test_a_system_that_no_index_can_serve_is_refused(trait: str, value: bool) -> None:
+    made = system("mean")
+    setattr(made, trait, value)
+    with pytest.raises(BadOptions, match="train"):
+        tower_graphs(made)

@@ -1,6 +1,7 @@
 """A run from end to end on a small problem: it learns what is there, and nothing where nothing is."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
+from model.artifact import hash_files
 from model.datasets.table import Dataset
-from model.errors import BadDataset, BadOptions, Corrupt
+from model.errors import BadDataset, BadOptions, Corrupt, Mismatch
 from model.evaluation.protocol import evaluate_scores
 from model.evaluation.run import measure
-from model.features.profiles import load_profile
 from model.training.curves import curves_png
 from model.training.loop import Epoch
 from model.training.run import Run, TrainJob, train
-from model.training.sampler import read_pairs
+from model.training.sampler import prepare, read_pairs
 
 QUICK = {
     "epochs": "6",
@@ -34,6 +35,12 @@ QUICK = {
 
 def job(dataset: Path, out: Path, **settings: str) -> TrainJob:
     return TrainJob(dataset, out, settings={**QUICK, **settings}, threads=1)
+
+
+def figures(run: Path) -> list[dict[str, float]]:
+    """Every epoch's, without the seconds it took."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
+    return [{name: value for name, value in line.items() if name != "train_s"} for line in lines]
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +84,9 @@ def test_same_job_gives_the_same_bytes_and_leaves_torch_s_seed_alone(run: Path, 
     assert torch.get_num_threads() == threads
     first, second = Run.open(run).system.state_dict(), Run.open(again).system.state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
-    assert (run / "metrics.jsonl").read_bytes() == (again / "metrics.jsonl").read_bytes()
+    assert figures(run) == figures(again)
     other = train(job(paired, paired.parent / "other", seed="1"), lambda _: None)
-    assert (run / "metrics.jsonl").read_bytes() != (other.folder / "metrics.jsonl").read_bytes()
+    assert figures(run) != figures(other.folder)
 
 
 def test_leaves_a_picture_of_the_figures_that_the_manifest_lists(run: Path) -> None:
@@ -107,8 +114,8 @@ def test_inputs_are_standardised_by_the_training_pairs_alone(run: Path, paired: 
         frames, motion = (dataset.features(name).row(i).values for name in ("frames", "motion"))
         pooled.append(np.concatenate([f(0) for x in (frames, motion) for f in (x.mean, x.std)]))
     mean, std = np.mean(pooled, axis=0), np.std(pooled, axis=0)
-    np.testing.assert_allclose(system.video_inputs.standardise.mean, mean, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(system.video_inputs.standardise.scale, 1 / std, rtol=1e-3)
+    np.testing.assert_allclose(system.video_view.standardise.mean, mean, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(system.video_view.standardise.scale, 1 / std, rtol=1e-3)
 
 
 @pytest.mark.parametrize(("keep", "figure", "best"), [("loss", "evaluation_loss", min), ("mrr", "mrr", max)])
@@ -128,10 +135,11 @@ def test_figures_of_the_best_epoch_are_those_of_the_kept_weights(run: Path, pair
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
     best = [line for line in lines if line["best"]][-1]
     dataset = Dataset.open(paired)
-    pairs = read_pairs(dataset, load_profile("lite"))
+    system, pairs = Run.open(run).system, read_pairs(dataset, "lite")
     rows = pairs.rows("evaluation")
+    table = prepare(system, pairs, torch.device("cpu"), fit=False)
     with torch.no_grad():
-        losses = Run.open(run).system.loss(pairs.batch(rows, pairs.middle_segments(rows)))
+        losses = system.loss(table.batch(rows, pairs.middle_segments(rows)), best["number"])
     assert float(losses.total) == pytest.approx(best["evaluation_loss"], rel=1e-5)
     strict = measure(run, dataset, "evaluation").evaluation
     assert strict.result("strict", "V->M").recall[10].value == pytest.approx(best["r10_video_to_music"])
@@ -149,20 +157,88 @@ def test_weights_on_disk_are_those_of_the_best_epoch(tmp_path: Path, unpaired: P
     assert all(torch.equal(kept[name], last[name]) for name in kept)
 
 
-def test_a_run_that_is_killed_leaves_nothing_and_can_be_run_again(tmp_path: Path, paired: Path) -> None:
-    class Killed(Exception):
-        pass
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("every_s", [0.0, 30.0])
+def test_a_killed_run_goes_on_from_its_checkpoint_to_the_same_bits(
+    tmp_path: Path, paired: Path, run: Path, monkeypatch: pytest.MonkeyPatch, every_s: float
+) -> None:
+    monkeypatch.setattr("model.training.run.CHECKPOINT_S", every_s)
 
     def kill(epoch: Epoch) -> None:
-        if epoch.number == 2:
+        if epoch.number == 3:
             raise Killed
 
-    wanted = job(paired, tmp_path / "run")
+    wanted, seen = job(paired, tmp_path / "run"), list[int]()
     with pytest.raises(Killed):
         train(wanted, kill)
-    assert not wanted.out.exists()
-    assert train(wanted, lambda _: None).folder == wanted.out
+    assert [path.name for path in tmp_path.iterdir()] == (["run.checkpoint"] if every_s == 0 else [])
+    assert train(wanted, lambda epoch: seen.append(epoch.number)).folder == wanted.out
+    assert seen == ([4, 5, 6] if every_s == 0 else [1, 2, 3, 4, 5, 6])
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert figures(wanted.out) == figures(run)
+    first, second = Run.open(run).system.state_dict(), Run.open(wanted.out).system.state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_another_job_does_not_go_on_from_this_one_s_checkpoint(
+    tmp_path: Path, paired: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.training.run.CHECKPOINT_S", 0.0)
+
+    def kill(epoch: Epoch) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        train(job(paired, tmp_path / "run"), kill)
+    seen = list[int]()
+    train(job(paired, tmp_path / "run", seed="5", epochs="2"), lambda epoch: seen.append(epoch.number))
+    assert seen == [1, 2]
+
+
+def test_stops_at_its_time_limit_and_says_so(tmp_path: Path, paired: Path) -> None:
+    report = train(job(paired, tmp_path / "run", limit_s="0.000001"), lambda _: None)
+    assert report.best.number == 1
+    assert report.stopped == "stopped at 1e-06 s of training, in epoch 1 of 6"
+    assert len(figures(report.folder)) == 1
+
+
+def test_stops_when_no_epoch_is_better_any_more(tmp_path: Path, unpaired: Path) -> None:
+    wanted = job(unpaired, tmp_path / "run", keep="loss", patience="2", epochs="40", learning_rate="0.01")
+    report = train(wanted, lambda _: None)
+    epochs = figures(report.folder)
+    assert len(epochs) == report.best.number + 2 < 40
+    assert report.stopped == f"stopped after epoch {len(epochs)} of 40: no better one in 2"
+
+
+@pytest.mark.parametrize("settings", [{"precision": "bfloat16"}, {"optimizer": "sgd", "clip_norm": "1"}])
+def test_learns_in_half_precision_and_by_another_optimizer(
+    tmp_path: Path, paired: Path, settings: dict[str, str]
+) -> None:
+    rate = "0.5" if "optimizer" in settings else "0.001"
+    report = train(job(paired, tmp_path / "run", learning_rate=rate, **settings), lambda _: None)
+    assert report.best.r10_video_to_music > 0.5
+
+
+def test_a_device_that_is_not_here_is_refused(tmp_path: Path, paired: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device here")
+    for device, reason in (("cuda", "no CUDA device"), ("tpu", "unknown device")):
+        with pytest.raises(BadOptions, match=reason):
+            train(TrainJob(paired, tmp_path / "x", device=device), lambda _: None)
+
+
+def test_a_run_of_another_version_is_refused(tmp_path: Path, run: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    config = json.loads((copy / "config.json").read_text("utf-8"))
+    (copy / "config.json").write_text(json.dumps({**config, "schema": 1}), "utf-8")
+    listed = {"files": hash_files(copy, manifest="run.json")}
+    (copy / "run.json").write_text(json.dumps(listed), "utf-8")
+    with pytest.raises(Mismatch, match="schema 1, this version reads 2: train it again"):
+        Run.open(copy)
 
 
 def test_refuses_what_it_cannot_do(

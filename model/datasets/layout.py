@@ -1,0 +1,189 @@
+"""A dataset's features in, what each of them is out: picture, music, words; and the way back.
+
+`features.json` of features/<profile>/ says it. Features that our extractors made follow their profile;
+features that came from elsewhere (`yuyin dataset import`, `yuyin dataset adsynth`) bring a layout.
+
+An input's name is its role. On the side of the picture every name is something seen, except `flow`
+(t, 1), the mean magnitude of optical flow in px, and `voice`, the voice-over, which only systems that ask
+for them read. On the side of the music there are `audio`, `emotion` and `rhythm` (t, 3): beats, mean
+onset strength at them, mean interval between them in s. `valence` (n, 1) is a label, never an input.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.artifact import write_json
+from model.datasets.table import Dataset, Ragged, features_folder, pairs_digest, write_array
+from model.errors import BadDataset
+from model.features.extractors import identity
+from model.features.profiles import load_profile
+
+VALENCE = "valence"
+MUSIC_ROLES = ("audio", "emotion", "rhythm")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which features a profile of a dataset has, by role."""
+
+    video: tuple[str, ...]
+    music: tuple[str, ...]
+    tags: tuple[str, ...] = ()  # whose vectors stand in tags.npy, in this order; () if nothing is written
+    valence: bool = False  # is there a feature `valence`
+
+
+def write_features(
+    folder: Path,
+    pair_ids: NDArray[np.str_],
+    profile: str,
+    layout: Layout,
+    features: Mapping[str, Ragged],
+    tag_vectors: NDArray[np.float32] | None,
+    made_by: Mapping[str, Any],
+) -> None:
+    """Write the features of a profile into a dataset folder; features.json last.
+
+    Args:
+        folder: the dataset's.
+        pair_ids: (n,) of its pairs.
+        profile: any name that is none of our own profiles.
+        layout: the role of each feature.
+        features: n blocks each, every name of `layout`, and `valence` if it has one.
+        tag_vectors: (len(layout.tags), d).
+        made_by: what made them, for the record.
+
+    Raises:
+        BadDataset: if a feature is missing, of other pairs, empty or not finite anywhere.
+    """
+    wanted = {*layout.video, *layout.music} | ({VALENCE} if layout.valence else set())
+    if set(features) != wanted or not layout.video or not set(layout.music) <= set(MUSIC_ROLES):
+        raise BadDataset(f"features {sorted(features)} do not fit {layout}: name each one's role")
+    for name, ragged in features.items():
+        check_rows(name, ragged, len(pair_ids))
+    place = features_folder(folder, profile)
+    for name, ragged in features.items():
+        ragged.write(place, name)
+    if tag_vectors is not None:
+        write_array(place / "tags.npy", tag_vectors)
+    made = {"layout": asdict(layout), "pairs": pairs_digest(pair_ids), "made_by": dict(made_by)}
+    write_json(place / "features.json", made)
+
+
+def check_rows(name: str, ragged: Ragged, pairs: int) -> None:
+    """Raise `BadDataset` unless every one of `pairs` pairs has rows, and no value is NaN or infinite."""
+    if len(ragged) != pairs:
+        raise BadDataset(f"feature {name!r} has rows for {len(ragged)} pairs, not {pairs}: give one each")
+    empty = np.flatnonzero(np.diff(ragged.offsets) < 1)
+    if len(empty):
+        raise BadDataset(
+            f"feature {name!r} has no row for pair number {empty[0]}: give every pair at least one"
+        )
+    step = 4096  # rows at a time: a mapped file of gigabytes is not read into memory
+    for first in range(0, len(ragged.values), step):
+        odd = ~np.isfinite(ragged.values[first : first + step]).all(axis=1)
+        if odd.any():
+            row = first + int(odd.argmax())
+            pair = int(np.searchsorted(ragged.offsets, row, side="right")) - 1
+            raise BadDataset(
+                f"feature {name!r} of pair number {pair} holds NaN or infinite values: leave the pair out, "
+                "or extract it again"
+            )
+
+
+def read_layout(dataset: Dataset, profile: str) -> Layout:
+    """The roles of a profile's features.
+
+    Raises:
+        BadDataset: if there are none, or our own were made by other extractors than this version's.
+    """
+    made = _made(dataset, profile)
+    if "layout" in made:
+        given = made["layout"]
+        video, music, tags = (tuple(given[key]) for key in ("video", "music", "tags"))
+        return Layout(video, music, tags, bool(given["valence"]))
+    loaded = load_profile(profile)
+    expected = {name: identity(each) for name, each in (loaded.video | loaded.music).items()}
+    found = made.get("recipe", {}).get("extractors")
+    if found != expected:
+        raise BadDataset(
+            f"the {profile!r} features of {dataset.folder} were made by other extractors ({found}): "
+            "run `yuyin features extract` again"
+        )
+    tags = tuple(np.unique(tags_of(dataset)).tolist())
+    return Layout(tuple(loaded.video), tuple(loaded.music), tags)
+
+
+def tags_of(dataset: Dataset) -> NDArray[np.str_]:
+    """(n,) the tag of each pair, or its category where it has none."""
+    column = dataset.pairs
+    return np.where(column["tag"] == "", column["category"], column["tag"])
+
+
+def tag_vectors(dataset: Dataset, profile: str, tags: Sequence[str]) -> NDArray[np.float32] | None:
+    """(len(tags), d) the text vector of each tag; None if the profile has no text.
+
+    Raises:
+        BadDataset: if a tag has none.
+    """
+    made = _made(dataset, profile)
+    if "layout" not in made:
+        text = load_profile(profile).text
+        return np.stack([text(tag) for tag in tags])
+    known = made["layout"]["tags"]
+    if not known:
+        return None
+    unknown = sorted(set(tags) - set(known))
+    if unknown:
+        raise BadDataset(f"{dataset.folder} has no text vector for {', '.join(unknown)}: import it again")
+    vectors = np.load(features_folder(dataset.folder, profile) / "tags.npy", allow_pickle=False)
+    return np.asarray(vectors[[known.index(tag) for tag in tags]], np.float32)
+
+
+def clip_spans(dataset: Dataset, profile: str) -> Ragged | None:
+    """(sum n, 2) start and end of every clip's segments, in its track's time; None where a clip is one segment.
+
+    Raises:
+        BadDataset: if a clip has none.
+    """
+    if not (features_folder(dataset.folder, profile) / "segments.npy").exists():
+        return None
+    spans = dataset.features("segments", profile)
+    if (np.diff(spans.offsets) < 1).any():
+        raise BadDataset(f"{dataset.folder} has a clip without a segment: extract the features again")
+    return spans
+
+
+def chosen_profile(dataset: Dataset, asked: str | None) -> str:
+    """The profile asked for, else the only one that the dataset has features of.
+
+    Raises:
+        BadDataset: if there is none, or several to choose from.
+    """
+    if asked is not None:
+        return asked
+    folder = dataset.folder / "features"
+    found = sorted(path.parent.name for path in folder.glob("*/features.json"))
+    match found:
+        case [one]:
+            return one
+        case []:
+            raise BadDataset(f"{dataset.folder} has no finished features: run `yuyin features extract`")
+        case _:
+            raise BadDataset(f"{dataset.folder} has features {', '.join(found)}: choose with --profile")
+
+
+def _made(dataset: Dataset, profile: str) -> dict[str, Any]:
+    try:
+        path = features_folder(dataset.folder, profile) / "features.json"
+        made: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadDataset(
+            f"{dataset.folder} has no finished {profile!r} features: run `yuyin features extract`"
+        ) from error
+    return made

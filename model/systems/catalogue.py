@@ -1,0 +1,73 @@
+"""A system's name in, its class, its presets and what they may set out."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, get_args, get_type_hints
+
+from model.errors import BadOptions
+from model.systems.batch import Dims
+from model.systems.recipe import Preset, TrainConfig
+from model.systems.system import System
+
+SYSTEMS = ("yuyin",)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One published system."""
+
+    name: str
+    config: type  # its frozen dataclass of settings
+    build: Callable[[Dims, Any], System]
+    presets: Mapping[str, Preset]  # the first is the default
+
+
+def load_system(name: str) -> Kind:
+    """The system called `name`; raises `BadOptions` with the list of names for an unknown one."""
+    match name:
+        case "yuyin":
+            from model.systems import yuyin
+
+            return Kind(name, yuyin.YuYinConfig, yuyin.YuYin, yuyin.PRESETS)
+        case _:
+            raise BadOptions(f"unknown system {name!r}: this version knows {', '.join(SYSTEMS)}")
+
+
+def chosen_preset(kind: Kind, name: str | None, settings: Mapping[str, str] | None = None) -> Preset:
+    """The preset called `name`, or the default, with settings such as {"epochs": "5"} in place of its own.
+
+    Raises:
+        BadOptions: for an unknown name or key, or a value that the key cannot have.
+    """
+    if name is None:
+        name = next(iter(kind.presets))
+    if name not in kind.presets:
+        raise BadOptions(f"{kind.name} has no preset {name!r}: choose one of {', '.join(kind.presets)}")
+    chosen = kind.presets[name]
+    for key, text in (settings or {}).items():
+        chosen = _with(chosen, key, text)
+    return chosen
+
+
+def _with(chosen: Preset, key: str, text: str) -> Preset:
+    system, training = get_type_hints(type(chosen.system)), get_type_hints(TrainConfig)
+    value: Any  # of the type that `_value` was told; mypy cannot follow
+    if key in system:
+        value = _value(key, text, system[key])
+        return replace(chosen, system=replace(chosen.system, **{key: value}))
+    if key in training:
+        value = _value(key, text, training[key])
+        return replace(chosen, training=replace(chosen.training, **{key: value}))
+    raise BadOptions(f"unknown setting {key!r}: this system has {', '.join(sorted({**system, **training}))}")
+
+
+def _value(key: str, text: str, kind: Any) -> bool | int | float | str:
+    choices = {"true": True, "false": False} if kind is bool else {each: each for each in get_args(kind)}
+    if choices:
+        if text not in choices:
+            raise BadOptions(f"setting {key!r} cannot be {text!r}: choose one of {', '.join(choices)}")
+        return choices[text]
+    try:
+        return int(text) if kind is int else float(text)
+    except ValueError as error:
+        raise BadOptions(f"setting {key!r} wants a number, not {text!r}") from error
