@@ -44,10 +44,11 @@ screenshot: ## let the browser test take the picture of the README anew
 	@sh bootstrap.sh test
 	YUYIN_SCREENSHOT=docs/audition.png $(BIN)/pytest -q -m slow tests/e2e/test_audition.py -k picture_of_the_page
 
-constraints: ## resolve constraints.txt anew, for Python 3.11 to 3.14, with hashes and without addresses
-	mkdir -p build/constraints && sed '/"torch/d' pyproject.toml > build/constraints/pyproject.toml
-	cd build/constraints && ../../$(BIN)/uv pip compile --universal -q --python-version 3.11 --generate-hashes \
-	    --no-header --no-annotate --no-emit-index-url --extra cpu --extra train --group dev pyproject.toml -o ../../constraints.txt
+constraints: ## resolve constraints.txt anew, for Python 3.11 to 3.14, with hashes and without addresses (torch has its own way: bootstrap.sh)
+	mkdir -p build/constraints && echo "torch ; sys_platform == 'none'" > build/constraints/without.txt
+	cd build/constraints && ../../$(BIN)/uv pip compile --universal --overrides without.txt -q --python-version 3.11 --generate-hashes \
+	    --no-header --no-annotate --no-emit-index-url --extra cpu --extra train --group ../../pyproject.toml:dev ../../pyproject.toml -o all.txt
+	awk "/^[a-z]/ { skip = /'none'/ } !skip" build/constraints/all.txt > constraints.txt
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile

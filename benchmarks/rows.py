@@ -21,19 +21,22 @@ import av
 READY_WITHIN_S = 120.0
 
 
-def head() -> list[str]:
+PACKAGES = ("av", "numpy", "onnxruntime", "faiss-cpu")  # whose versions a row names, unless told others
+
+
+def head(packages: Sequence[str] = PACKAGES) -> list[str]:
     """Date, commit and machine of a row."""
     asked = ["git", "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
-    versions = ", ".join(f"{name} {version(name)}" for name in ("av", "numpy", "onnxruntime", "faiss-cpu"))
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
     machine = f"{len(os.sched_getaffinity(0))} cores {platform.machine()}, Python {platform.python_version()}"
     return [f"{datetime.now(UTC):%Y-%m-%d}", commit, f"{machine}, {versions}"]
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], packages: Sequence[str] = PACKAGES) -> None:
     """Print rows, each behind the head, as Markdown."""
     heading = ["date", "commit", "software", *columns]
-    for cells in (heading, ["---"] * len(heading), *([*head(), *row] for row in rows)):
+    for cells in (heading, ["---"] * len(heading), *([*head(packages), *row] for row in rows)):
         print("| " + " | ".join(cells) + " |")
 
 
