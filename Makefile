@@ -32,6 +32,7 @@ bundle: ## make the shipped bundle anew: render, extract, train, export (<= 45 m
 	$(BIN)/yuyin features extract build/bundle/dataset
 	$(BIN)/yuyin dataset synth --pairs 200 --seed 2 --test-only -o build/bundle/unseen
 	$(BIN)/yuyin features extract build/bundle/unseen
+	$(BIN)/python -m model.datasets.synth.valence build/bundle/dataset
 	rm -rf build/bundle/run
 	$(BIN)/yuyin train build/bundle/dataset --system yuyin --preset lite --seed 1 -o build/bundle/run
 	$(BIN)/yuyin export build/bundle/run --test build/bundle/unseen -o model/shipped/lite --force

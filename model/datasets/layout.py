@@ -23,6 +23,7 @@ from model.datasets.table import Dataset, Ragged, features_folder, pairs_digest,
 from model.errors import BadDataset
 from model.features.extractors import identity
 from model.features.profiles import load_profile
+from model.features.valence import guessed_valence
 
 VALENCE = "valence"
 MUSIC_ROLES = ("audio", "emotion", "rhythm")
@@ -143,6 +144,17 @@ def tag_vectors(dataset: Dataset, profile: str, tags: Sequence[str]) -> NDArray[
         raise BadDataset(f"{dataset.folder} has no text vector for {', '.join(unknown)}: import it again")
     vectors = np.load(features_folder(dataset.folder, profile) / "tags.npy", allow_pickle=False)
     return np.asarray(vectors[[known.index(tag) for tag in tags]], np.float32)
+
+
+def valence_of(dataset: Dataset, profile: str, layout: Layout) -> NDArray[np.float64] | None:
+    """(n,) how pleasant each pair is: known, else guessed from our own mood descriptors, else None."""
+    if layout.valence:
+        return np.asarray(dataset.features(VALENCE, profile).values[:, 0], np.float64)
+    if "layout" in _made(dataset, profile):
+        return None
+    mood = load_profile(profile).music["emotion"]
+    clips = np.stack([clip.values.mean(axis=0) for clip in dataset.features("emotion", profile)])
+    return guessed_valence(clips, identity(mood), mood.features)
 
 
 def clip_spans(dataset: Dataset, profile: str) -> Ragged | None:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.datasets.layout import VALENCE, clip_spans, read_layout, tag_vectors, tags_of
+from model.datasets.layout import clip_spans, read_layout, tag_vectors, tags_of, valence_of
 from model.datasets.table import Dataset, Ragged
 from model.errors import BadDataset
 from model.features.segments import is_functional
@@ -118,8 +118,8 @@ def read_pairs(dataset: Dataset, profile: str) -> Pairs:
     _, track = _coded(column["track_id"])
     split = column["split"]
     texts = tag_vectors(dataset, profile, tags)
-    valence = dataset.features(VALENCE, profile).values[:, 0] if layout.valence else None
-    polarity = None if valence is None else _terciles(np.asarray(valence), split == "train")
+    valence = valence_of(dataset, profile, layout)
+    polarity = None if valence is None else _terciles(valence, split == "train")
     if categories == ("",):
         categories = ()
     return Pairs(video, music, offsets, texts, tag, category, track, polarity, split, tags, categories)
