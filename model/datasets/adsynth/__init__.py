@@ -1,0 +1,1 @@
+"""A named world in, pairs of features with a known ceiling out: AdSynth, docs/models.md section 7."""
