@@ -76,6 +76,8 @@ def _figures(metrics: dict[str, Any]) -> str:
     meaning = {"strict": "the own clip", "shared": "any clip of the same track"}
     rows = []
     for result in metrics["results"]:
+        if result["protocol"] not in meaning:
+            continue
         r1, r10 = result["recall"]["1"], result["recall"]["10"]
         rows.append(
             f"| {meaning[result['protocol']]} | {result['direction']} "

@@ -21,7 +21,7 @@ from model.card import model_card
 from model.datasets.table import Dataset
 from model.errors import BadDataset, BadOptions, Mismatch
 from model.evaluation.embed import Embedded, embed_pairs, embed_videos, rows_of
-from model.evaluation.protocol import evaluate_scores
+from model.evaluation.judge import judge
 from model.features.profiles import load_profile
 from model.grid import Grid
 from model.systems.batch import Prepared, Sequences
@@ -191,7 +191,7 @@ def _measured(towers: Towers, dataset: Dataset, unseen: Dataset, folder: Path) -
     split = "test" if len(rows_of(unseen, "test")) else "evaluation"
     held_out = embed_pairs(towers, dataset, rows_of(dataset, "evaluation"))
     judged = embed_pairs(towers, unseen, rows_of(unseen, split)) if split == "test" else held_out
-    tracks = unseen.pairs["track_id"][judged.rows]
+    _, figures = judge(towers, unseen, judged, split, trained_on=dataset.id)
     strangers = np.concatenate([held_out.videos, judged.videos]) if split == "test" else held_out.videos
     strangers = strangers[:NULL_QUERIES]
     known = rows_of(dataset, "train")[: NULL_QUERIES - len(strangers)]
@@ -199,7 +199,7 @@ def _measured(towers: Towers, dataset: Dataset, unseen: Dataset, folder: Path) -
     null_queries = np.concatenate([strangers, *known_videos])
     np.save(folder / "null_queries.npy", null_queries, allow_pickle=False)
     return {
-        "metrics": evaluate_scores(judged.scores(), tracks, split=split).as_dict(),
+        "metrics": figures.as_dict(),
         "metrics_dataset_id": unseen.id,
         "no_match_threshold": no_match_threshold(held_out),
         "null_queries": {"count": len(null_queries), "of_training_videos": len(known)},

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from model.evaluation.intervals import wilson
 from model.evaluation.metrics import hits, rank
-from model.evaluation.protocol import Direction, directions
+from model.evaluation.pool import Direction, directions
 
 
 @dataclass(frozen=True, slots=True)

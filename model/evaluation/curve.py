@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from model.evaluation.intervals import clustered_bootstrap
 from model.evaluation.metrics import hits
-from model.evaluation.protocol import CUTOFFS, Case, Direction, Protocol, cases
+from model.evaluation.pool import Case, Direction, Pool, Protocol, cases
+from model.evaluation.protocol import CUTOFFS
 
 EVERY_K = 1_000  # pools up to here get a point for each K; above, points as dense as a log axis can show
 
@@ -33,14 +34,14 @@ def list_lengths(pool: int) -> NDArray[np.int64]:
 
 
 def recall_curves(scores: NDArray[np.float64], tracks: NDArray[np.str_]) -> tuple[RecallCurve, ...]:
-    """All protocols in both directions.
+    """Strict and shared in both directions.
 
     Args:
         scores: (n, n) video i against clip j; n >= 1.
         tracks: (n,) which track clip j was cut from.
     """
     k = list_lengths(len(scores))
-    return tuple(_curve(case, k, tracks) for case in cases(scores, tracks))
+    return tuple(_curve(case, k, tracks) for case in cases(Pool(scores, tracks), ("strict", "shared")))
 
 
 def _curve(case: Case, k: NDArray[np.int64], tracks: NDArray[np.str_]) -> RecallCurve:

@@ -1,6 +1,5 @@
 """Anything that embeds and a dataset in, the unit vectors of its videos and music segments out."""
 
-import json
 from collections.abc import Mapping
 from collections.abc import Sequence as Several
 from dataclasses import dataclass
@@ -9,11 +8,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from model.datasets.table import Dataset, Ragged, features_folder
+from model.datasets.layout import clip_spans, read_layout
+from model.datasets.table import Dataset, Ragged
 from model.errors import BadDataset
 from model.evaluation.protocol import score_clips
-from model.features.extractors import identity
-from model.features.profiles import load_profile
+from model.evaluation.search import OpenSearch
 from model.features.segments import segment_inputs
 from model.features.sequence import Sequence
 
@@ -45,27 +44,9 @@ class Embedded:
     segments: NDArray[np.float32]  # (sum s, d)
     offsets: NDArray[np.int64]  # (n + 1,)
 
-    def scores(self) -> NDArray[np.float64]:
-        """(n, n) mean cosine of video i over the segments of clip j."""
-        return score_clips(self.videos, self.segments, self.offsets)
-
-
-def check_features(dataset: Dataset, profile: str) -> None:
-    """Raise `BadDataset` unless this version's extractors made the dataset's features of a profile."""
-    loaded = load_profile(profile)
-    try:
-        made = json.loads((features_folder(dataset.folder, profile) / "features.json").read_text("utf-8"))
-        found = made["recipe"]["extractors"]
-    except (OSError, ValueError, KeyError) as error:
-        raise BadDataset(
-            f"{dataset.folder} has no finished {profile!r} features: run `yuyin features extract`"
-        ) from error
-    expected = {name: identity(each) for name, each in (loaded.video | loaded.music).items()}
-    if found != expected:
-        raise BadDataset(
-            f"the {profile!r} features of {dataset.folder} were made by other extractors ({found}): "
-            "run `yuyin features extract` again"
-        )
+    def scores(self, open_search: OpenSearch | None = None) -> NDArray[np.float64]:
+        """(n, n) mean cosine of video i over the segments of clip j, as that search finds them."""
+        return score_clips(self.videos, self.segments, self.offsets, open_search)
 
 
 def rows_of(dataset: Dataset, split: str) -> NDArray[np.int64]:
@@ -75,14 +56,21 @@ def rows_of(dataset: Dataset, split: str) -> NDArray[np.int64]:
 
 def embed_pairs(embedder: Embedder, dataset: Dataset, rows: NDArray[np.int64]) -> Embedded:
     """Embed the videos and all segments of the clips of some pairs; each clip is one batch."""
-    check_features(dataset, embedder.profile)
+    read_layout(dataset, embedder.profile)  # refuses what other extractors made
     videos = embed_videos(embedder, dataset, rows)
+    segments, offsets = embed_clips(embedder, dataset, rows)
+    return Embedded(rows, videos, segments, offsets)
+
+
+def embed_clips(
+    embedder: Embedder, dataset: Dataset, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The segments of the clips of some pairs, at least one: (s, d) unit rows, and (n + 1,) offsets."""
     music = {name: dataset.features(name, embedder.profile) for name in embedder.input_names["music"]}
-    spans = dataset.features("segments", embedder.profile)
+    spans = clip_spans(dataset, embedder.profile)
     clips = [embedder.embed_music(segments_of(music, spans, int(i))) for i in rows]
     offsets = np.cumsum([0, *(len(clip) for clip in clips)], dtype=np.int64)
-    segments = np.concatenate(clips) if clips else np.zeros((0, videos.shape[1]), np.float32)
-    return Embedded(rows, videos, segments, offsets)
+    return np.concatenate(clips), offsets
 
 
 def embed_videos(embedder: Embedder, dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -93,15 +81,17 @@ def embed_videos(embedder: Embedder, dataset: Dataset, rows: NDArray[np.int64]) 
     )
 
 
-def segments_of(music: Mapping[str, Ragged], spans: Ragged, i: int) -> list[dict[str, Sequence]]:
+def segments_of(music: Mapping[str, Ragged], spans: Ragged | None, i: int) -> list[dict[str, Sequence]]:
     """The music inputs of every segment of pair i's clip.
 
     Args:
         music: by input name; a functional has one row for each segment, all others have rows over time.
-        spans: (sum n, 2) start and end of the segments, in the track's time.
+        spans: (sum n, 2) start and end of the segments, in the track's time; None if the clip is one.
         i: which pair.
     """
     whole = {name: ragged.row(i) for name, ragged in music.items()}
+    if spans is None:
+        return [whole]
     return segment_inputs(whole, spans.row(i).values.astype(np.float64))
 
 

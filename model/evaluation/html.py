@@ -52,3 +52,13 @@ def table(
     parts = (tag("caption", caption), tag("thead", head), tag("tbody", join(body)))
     whole = tag("table", *parts, class_=class_) if class_ else tag("table", *parts)
     return tag("div", whole, class_="scroll", role="region", aria_label=caption, tabindex="0")
+
+
+def section(name: str, title: str, *parts: str) -> Html:
+    """A part of the page with its heading; `name` is its id."""
+    return tag("section", tag("h2", title, id=f"{name}-h"), join(parts), id=name, aria_labelledby=f"{name}-h")
+
+
+def numbers(what: str, header: Iterable[str], rows: Iterable[Iterable[str]]) -> Html:
+    """The numbers behind a picture, folded away."""
+    return tag("details", tag("summary", f"{what}, in numbers"), table(header, rows, caption=what))

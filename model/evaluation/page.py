@@ -4,6 +4,8 @@ The page is one file: it loads nothing, runs nothing, and works from a disk with
 """
 
 import platform
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import version
 from importlib.resources import files
@@ -12,10 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from model.artifact import write_file, write_json
-from model.evaluation import sections
+from model.evaluation import details, sections
 from model.evaluation.cards import cards
 from model.evaluation.html import Html, join, tag
-from model.evaluation.report import headline, verdict
+from model.evaluation.quality import Figure, quality
+from model.evaluation.report import headline, headline_k, verdict
 from model.evaluation.run import Measurement, Subject
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -33,14 +36,20 @@ def write_report(measured: Measurement, folder: Path, made: datetime) -> Path:
     Returns:
         The page.
     """
-    known = facts(measured, made)
-    write_file(folder / PAGE, page(measured, folder, made).encode())
-    write_json(folder / FIGURES, {**measured.evaluation.as_dict(), "facts": known})
+    lists = quality(measured.scores, details.labels(measured), headline_k(measured.evaluation))
+    figures = {
+        **measured.evaluation.as_dict(),
+        "lists": [asdict(figure) for figure in lists],
+        "audio_distance": None if measured.heard is None else asdict(measured.heard),
+        "facts": facts(measured, made),
+    }
+    write_file(folder / PAGE, page(measured, lists, folder, made).encode())
+    write_json(folder / FIGURES, figures)
     return folder / PAGE
 
 
-def page(measured: Measurement, folder: Path, made: datetime) -> str:
-    """The whole document, as it is read from `folder`."""
+def page(measured: Measurement, lists: Sequence[Figure], folder: Path, made: datetime) -> str:
+    """The whole document, as it is read from `folder`; `lists` are the figures of whole lists."""
     style = (files("model.evaluation") / "page.css").read_text("utf-8")
     title = f"{measured.subject.name} on {measured.dataset.folder.resolve().name}"
     head = (
@@ -51,7 +60,7 @@ def page(measured: Measurement, folder: Path, made: datetime) -> str:
         tag("title", f"Evaluation: {title}"),
         tag("style", Html(style)),
     )
-    by_category = sections.categories(measured)
+    by_category, gates, maps = sections.categories(measured), details.gates(measured), details.maps(measured)
     body = (
         _header(measured, title),
         sections.figures(measured.evaluation),
@@ -59,6 +68,9 @@ def page(measured: Measurement, folder: Path, made: datetime) -> str:
         sections.densities(measured),
         *([by_category] if by_category else []),
         cards(measured, folder),
+        details.ranks(measured),
+        details.beyond(measured, lists),
+        *(each for each in (maps, gates) if each),
         sections.reading(),
         _footer(facts(measured, made)),
     )

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 
+from model.evaluation.axes import BAND, DASHED, MINUS, SMALL_PX, plain, shares, shortened
 from model.evaluation.categories import CategoryRecall
 from model.evaluation.curve import RecallCurve
 from model.evaluation.html import Html
@@ -14,8 +15,6 @@ from model.evaluation.svg import TEXT_PX, Paint, drawing, inline_svg
 
 WIDTH_PX, HEIGHT_PX = 380.0, 290.0  # 10.5 px text stays legible where a phone shows this 350 px wide
 ROW_PX, FRAME_PX = 30.0, 62.0
-BAND = 0.18  # opacity
-SMALL_PX = 9.5
 
 
 def recall_plot(curves: Sequence[RecallCurve], name: str, title: str) -> Html:
@@ -29,15 +28,15 @@ def recall_plot(curves: Sequence[RecallCurve], name: str, title: str) -> Html:
     strict = curves[0]
     with drawing(WIDTH_PX, HEIGHT_PX) as figure:
         axes = figure.subplots()
-        _plain(axes)
+        plain(axes)
         axes.fill_between(strict.k, strict.low, strict.high, color=Paint.FIRST, alpha=BAND, linewidth=0)
-        axes.plot(strict.k, strict.chance, color=Paint.QUIET, linewidth=1.2, linestyle=(0, (4, 3)))
+        axes.plot(strict.k, strict.chance, color=Paint.QUIET, linewidth=1.2, linestyle=DASHED)
         for shared in curves[1:]:
             axes.plot(shared.k, shared.value, color=Paint.SECOND, linewidth=1.4)
         marker = "o" if len(strict.k) == 1 else ""
         axes.plot(strict.k, strict.value, color=Paint.FIRST, linewidth=2.2, marker=marker)
         _log_k(axes, int(strict.k[-1]))
-        _shares(axes)
+        shares(axes)
         axes.set_xlabel("length of the list, K")
         _label_curves(axes, curves)
         return inline_svg(figure, name, title)
@@ -47,7 +46,7 @@ def similarity_plot(found: Similarity, name: str, title: str) -> Html:
     """Both densities over the cosine; `found` has them."""
     with drawing(WIDTH_PX, HEIGHT_PX) as figure:
         axes = figure.subplots()
-        _plain(axes)
+        plain(axes)
         sides = (
             (found.unmatched, Paint.SECOND, "unmatched"),
             (found.matched, Paint.FIRST, "matched"),
@@ -66,6 +65,8 @@ def similarity_plot(found: Similarity, name: str, title: str) -> Html:
                 ha="left" if right else "right",
                 fontweight="bold",
             )
+        said = f"AUC {found.matched_wins:.3f}\nd′ {found.d_prime:.2f}".replace("-", MINUS)
+        axes.text(0.02, 0.98, said, transform=axes.transAxes, va="top", color=Paint.INK, fontsize=SMALL_PX)
         axes.set_ylim(0, 1.14 * float(max(found.matched.max(), found.unmatched.max())))
         axes.set_xlim(float(found.cosine[0]), float(found.cosine[-1]))
         axes.set_xlabel("cosine of video and clip")
@@ -78,12 +79,12 @@ def category_plot(found: Sequence[CategoryRecall], name: str, title: str) -> Htm
     """A dot with its interval for each category, chance as a line; all of one direction."""
     with drawing(WIDTH_PX, FRAME_PX + ROW_PX * len(found)) as figure:
         axes = figure.subplots()
-        _plain(axes)
-        axes.axvline(found[0].chance, color=Paint.QUIET, linewidth=1.2, linestyle=(0, (4, 3)))
+        plain(axes)
+        axes.axvline(found[0].chance, color=Paint.QUIET, linewidth=1.2, linestyle=DASHED)
         for row, each in enumerate(found):
             axes.plot([each.low, each.high], [row, row], color=Paint.FIRST, linewidth=5, alpha=0.3)
             axes.plot([each.value], [row], color=Paint.FIRST, marker="o", markersize=7, clip_on=False)
-        axes.set_yticks(range(len(found)), [_shortened(each.category) for each in found])
+        axes.set_yticks(range(len(found)), [shortened(each.category) for each in found])
         axes.tick_params(axis="y", pad=8)
         axes.set_ylim(len(found) - 0.5, -0.75)
         axes.annotate(
@@ -100,24 +101,6 @@ def category_plot(found: Sequence[CategoryRecall], name: str, title: str) -> Htm
         axes.grid(axis="x", color=Paint.LINE, linewidth=0.8)
         axes.spines["left"].set_visible(False)
         return inline_svg(figure, name, title)
-
-
-def _plain(axes: Axes) -> None:
-    """The page's colours; a grid instead of ticks."""
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=Paint.QUIET, labelcolor=Paint.INK, length=0, labelsize=SMALL_PX)
-    for spine in axes.spines.values():
-        spine.set_color(Paint.LINE)
-    for side in (axes.xaxis, axes.yaxis):
-        side.label.set_color(Paint.QUIET)
-        side.label.set_fontsize(SMALL_PX)
-
-
-def _shares(axes: Axes) -> None:
-    axes.set_ylim(0, 1)
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
-    axes.yaxis.set_major_locator(FixedLocator([0, 0.25, 0.5, 0.75, 1]))
-    axes.grid(color=Paint.LINE, linewidth=0.8)
 
 
 def _log_k(axes: Axes, pool: int) -> None:
@@ -147,7 +130,3 @@ def _label_curves(axes: Axes, curves: Sequence[RecallCurve]) -> None:
         fontsize=TEXT_PX - 1,
         va="top",
     )
-
-
-def _shortened(label: str, most: int = 22) -> str:
-    return label if len(label) <= most else f"{label[: most - 1]}…"

@@ -1,18 +1,18 @@
-"""Embeddings of videos and music clips in, a table of figures with chance and intervals out."""
+"""Scores of a split in, a table of figures by protocol with chance and intervals out."""
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.evaluation.intervals import clustered_bootstrap, wilson
-from model.evaluation.metrics import Ranking, expected_rank, expected_reciprocal, hits, rank
+from model.evaluation.metrics import Ranking, expected_rank, expected_reciprocal, hits
+from model.evaluation.pool import Absent, Case, Catalogue, Direction, Pool, Protocol, absent, cases
+from model.evaluation.search import OpenSearch, searched_clips
 
-CUTOFFS = (1, 5, 10, 15, 20, 25)
-Protocol = Literal["strict", "shared"]  # right is: the own clip | any clip of the same track
-Direction = Literal["V->M", "M->V"]
+CUTOFFS = (1, 5, 10, 15, 20, 25, 50)
+FIGURES = (*(f"R@{k}" for k in CUTOFFS), "MRR", "mean rank", "mean normalised rank")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,15 @@ class Result:
 
     protocol: Protocol
     direction: Direction
-    pool: int  # candidates
+    queries: int
+    pool: int  # candidates of a query, or of the one that has the most
     recall: dict[int, Estimate]  # by K
     wilson_r10: tuple[float, float]  # of R@10 as if all queries were independent: a check
     mrr: Estimate
     median_rank: float
     chance_median_rank: float
+    mean_rank: Estimate
+    mean_normalised_rank: Estimate  # 0 when the right one is always first, 1 when last, guessing .5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class Evaluation:
     pairs: int
     tracks: int
     results: tuple[Result, ...]
+    absent: tuple[Absent, ...] = ()
 
     def result(self, protocol: Protocol, direction: Direction) -> Result:
         """The one row that was asked for."""
@@ -61,7 +65,10 @@ class Evaluation:
 
 
 def score_clips(
-    videos: NDArray[np.float32], segments: NDArray[np.float32], offsets: NDArray[np.int64]
+    videos: NDArray[np.float32],
+    segments: NDArray[np.float32],
+    offsets: NDArray[np.int64],
+    open_search: OpenSearch | None = None,
 ) -> NDArray[np.float64]:
     """Score every clip for every video as the service does: the mean cosine over the clip's segments.
 
@@ -69,77 +76,74 @@ def score_clips(
         videos: (n, d) unit rows.
         segments: (sum s, d) unit rows, the segments of clip j in offsets[j] .. offsets[j + 1] - 1.
         offsets: (m + 1,); every clip has at least one segment.
+        open_search: what finds the cosines; None for a matrix product.
 
     Returns:
         (n, m).
     """
+    if open_search is not None:
+        return searched_clips(videos, offsets, open_search(segments))
     sums = np.add.reduceat(segments.astype(np.float64), offsets[:-1], axis=0)
     clips: NDArray[np.float64] = sums / np.diff(offsets)[:, None]
     return videos.astype(np.float64) @ clips.T
 
 
-def evaluate_scores(scores: NDArray[np.float64], tracks: NDArray[np.str_], *, split: str) -> Evaluation:
-    """All figures of a pool in which video i belongs with clip i.
+def evaluate_scores(
+    scores: NDArray[np.float64],
+    tracks: NDArray[np.str_],
+    *,
+    split: str,
+    trained: NDArray[np.str_] | None = None,
+    catalogue: Catalogue | None = None,
+) -> Evaluation:
+    """All figures of a split in which video i belongs with clip i.
 
     Args:
-        scores: (n, n) video i against clip j.
+        scores: (n, n) video i against clip j; n >= 1.
         tracks: (n,) which track clip j was cut from.
         split: name of the part, for the record.
+        trained: tracks of the training pairs, for `cold`.
+        catalogue: scores of every track, for `catalog`.
     """
-    results = tuple(_result(case, len(scores), tracks) for case in cases(scores, tracks))
-    return Evaluation(split, len(tracks), len(np.unique(tracks)), results)
+    pool = Pool(scores, tracks, trained, catalogue)
+    results = tuple(_result(case, tracks[case.queries]) for case in cases(pool))
+    return Evaluation(split, len(tracks), len(np.unique(tracks)), results, absent(pool))
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One protocol in one direction, ranked."""
-
-    protocol: Protocol
-    direction: Direction
-    found: Ranking
-    blind: Ranking  # of a scorer without knowledge
-
-
-def cases(scores: NDArray[np.float64], tracks: NDArray[np.str_]) -> Iterator[Case]:
-    """Every protocol in every direction, in the order that tables have.
+def figures(found: Ranking, candidates: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Every query's own figures: what means, intervals and paired tests are made of.
 
     Args:
-        scores: (n, n) video i against clip j.
-        tracks: (n,) which track clip j was cut from.
+        found: q queries ranked.
+        candidates: (q,) how many each has.
+
+    Returns:
+        (q, len(FIGURES)), in the order of `FIGURES`.
     """
-    for protocol, relevant in _relevance(tracks).items():
-        for direction, matrix in directions(scores):
-            yield Case(protocol, direction, rank(matrix, relevant), rank(np.zeros_like(matrix), relevant))
+    place = expected_rank(found)
+    normalised = (place - 1) / np.maximum(candidates - 1, 1)
+    return np.stack(
+        [*(hits(found, k) for k in CUTOFFS), expected_reciprocal(found), place, normalised], axis=1
+    )
 
 
-def _relevance(tracks: NDArray[np.str_]) -> dict[Protocol, NDArray[np.bool_]]:
-    """(n, n) by protocol, true where clip j is right for video i; symmetric, so the same both ways."""
-    return {"strict": np.eye(len(tracks), dtype=np.bool_), "shared": tracks[:, None] == tracks[None, :]}
-
-
-def directions(scores: NDArray[np.float64]) -> tuple[tuple[Direction, NDArray[np.float64]], ...]:
-    """Each direction with its (queries, candidates)."""
-    return ("V->M", scores), ("M->V", scores.T)
-
-
-def _result(case: Case, pool: int, tracks: NDArray[np.str_]) -> Result:
-    *recall, mrr = _estimates(_figures(case.found), _figures(case.blind), tracks)
+def _result(case: Case, tracks: NDArray[np.str_]) -> Result:
+    values, blind = (figures(ranking, case.candidates) for ranking in (case.found, case.blind))
+    *recall, mrr, mean_rank, normalised = _estimates(values, blind, tracks)
     by_cutoff = dict(zip(CUTOFFS, recall, strict=True))
     return Result(
         protocol=case.protocol,
         direction=case.direction,
-        pool=pool,
+        queries=len(case.queries),
+        pool=int(case.candidates.max()),
         recall=by_cutoff,
-        wilson_r10=wilson(by_cutoff[10].value, len(tracks)),
+        wilson_r10=wilson(by_cutoff[10].value, len(case.queries)),
         mrr=mrr,
         median_rank=_median(case.found),
         chance_median_rank=_median(case.blind),
+        mean_rank=mean_rank,
+        mean_normalised_rank=normalised,
     )
-
-
-def _figures(ranking: Ranking) -> NDArray[np.float64]:
-    """(q, figures): a hit or not at each cutoff, then the reciprocal rank."""
-    return np.stack([*(hits(ranking, k) for k in CUTOFFS), expected_reciprocal(ranking)], axis=1)
 
 
 def _estimates(

@@ -1,17 +1,39 @@
 """An evaluation in, rows of text for a table and sentences out; whoever prints them chooses how."""
 
+from model.evaluation.pool import BATCH, Direction, Protocol
 from model.evaluation.protocol import CUTOFFS, Estimate, Evaluation, Result
 
 HEADER = ("protocol", "direction", *(f"R@{k}" for k in CUTOFFS), "MedR", "MRR")
 HEADLINE_K = 10
+TASK: dict[Direction, str] = {"V->M": "Music for a video", "M->V": "A video for music"}
 
 
 def table_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
     """For each protocol and direction a row of figures, then the 95 % intervals, then chance.
 
-    Cells are in the order of `HEADER`.
+    Cells are in the order of `HEADER`. What only repeats the rows of `strict` is left to `notes`.
     """
-    return [row for result in evaluation.results for row in _rows(result)]
+    repeated = _repeated(evaluation)
+    return [row for result in evaluation.results if result.protocol not in repeated for row in _rows(result)]
+
+
+def notes(evaluation: Evaluation) -> tuple[str, ...]:
+    """Why protocols have no row: they are strict by another name here, or cannot be answered."""
+    same = [f"{protocol}: as strict, since {reason}" for protocol, reason in _repeated(evaluation).items()]
+    return *same, *(f"{each.protocol}: n/a ({each.reason})" for each in evaluation.absent)
+
+
+def _repeated(evaluation: Evaluation) -> dict[Protocol, str]:
+    """Which protocols ask what `strict` asks of this split, and why."""
+    found: dict[Protocol, str] = {}
+    if evaluation.tracks == evaluation.pairs:
+        found |= dict.fromkeys(("shared", "dedup"), "every track has one clip")
+    if evaluation.pairs <= BATCH:
+        found["yuyin_batched"] = f"the split is one batch of at most {BATCH:,}"
+    cold = [result.queries for result in evaluation.results if result.protocol == "cold"]
+    if cold and cold[0] == evaluation.pairs:
+        found["cold"] = "training heard none of the tracks"
+    return found
 
 
 def headline_k(evaluation: Evaluation) -> int:
@@ -49,6 +71,11 @@ def verdict(evaluation: Evaluation) -> str:
 def percent(share: float) -> str:
     """A share of 1 with a decimal; never torn from its sign at the end of a line."""
     return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
+
+
+def arrow(direction: str) -> str:
+    """A direction in words."""
+    return {"V->M": "video → music", "M->V": "music → video"}[direction]
 
 
 def _rows(result: Result) -> list[tuple[str, ...]]:

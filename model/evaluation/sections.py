@@ -6,15 +6,15 @@ import numpy as np
 
 from model.evaluation.categories import CategoryRecall, category_recall
 from model.evaluation.curve import RecallCurve, recall_curves
-from model.evaluation.html import Html, join, table, tag
+from model.evaluation.html import Html, numbers, section, table, tag
 from model.evaluation.plots import category_plot, recall_plot, similarity_plot
-from model.evaluation.protocol import Direction, Estimate, Evaluation
-from model.evaluation.report import HEADER, headline_k, percent, table_rows
+from model.evaluation.pool import Direction, Protocol
+from model.evaluation.protocol import Estimate, Evaluation
+from model.evaluation.report import HEADER, TASK, arrow, headline_k, notes, percent, table_rows
 from model.evaluation.run import Measurement
 from model.evaluation.similarity import Similarity, similarity
 
-RIGHT = {"strict": "own clip", "shared": "any clip of its track"}
-TASK: dict[Direction, str] = {"V->M": "Music for a video", "M->V": "A video for music"}
+RIGHT: dict[Protocol, str] = {"strict": "own clip", "shared": "any clip of its track"}
 
 
 def tiles(evaluation: Evaluation) -> Html:
@@ -59,9 +59,9 @@ def figures(evaluation: Evaluation) -> Html:
     """The table of all figures, both ways."""
     rows = []
     for protocol, direction, *cells in table_rows(evaluation):
-        name = f"{RIGHT[protocol]}, {_arrow(direction)}" if protocol else direction
+        name = f"{protocol}, {arrow(direction)}" if protocol else direction
         rows.append((name, *cells))
-    return _section(
+    return section(
         "figures",
         "How often the right one is among the first K",
         tag(
@@ -71,11 +71,12 @@ def figures(evaluation: Evaluation) -> Html:
             "and what a scorer without knowledge would get.",
         ),
         table(
-            ("right is", *HEADER[2:]),
+            ("protocol", *HEADER[2:]),
             rows,
             caption=f"Split {evaluation.split}: {evaluation.pairs} pairs, {evaluation.tracks} tracks",
             class_="figures",
         ),
+        tag("ul", *(tag("li", note) for note in notes(evaluation)), class_="quiet"),
     )
 
 
@@ -90,11 +91,11 @@ def recall(measured: Measurement) -> Html:
         chosen = [curve for curve in curves if curve.direction == direction]
         drawn = recall_plot(chosen, _named("recall", direction), _said(task, chosen[0]))
         pictures.append(tag("figure", tag("h3", task), drawn))
-    return _section(
+    return section(
         "recall",
         "The longer the list, the likelier it holds the right one",
         tag("div", *pictures, class_="pictures"),
-        _numbers("Recall at every K", *_curve_table(curves)),
+        numbers("Recall at every K", *_curve_table(curves)),
     )
 
 
@@ -113,7 +114,7 @@ def _said(task: str, curve: RecallCurve) -> str:
 def _curve_table(curves: Sequence[RecallCurve]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     header, columns = ["K"], [[f"{k}" for k in curves[0].k]]
     for curve in curves:
-        name = f"{RIGHT[curve.protocol]}, {_arrow(curve.direction)}"
+        name = f"{RIGHT[curve.protocol]}, {arrow(curve.direction)}"
         header += [name, "95 %", "chance"]
         columns += [
             [f"{x:.3f}" for x in curve.value],
@@ -124,30 +125,40 @@ def _curve_table(curves: Sequence[RecallCurve]) -> tuple[tuple[str, ...], list[t
 
 
 def densities(measured: Measurement) -> Html:
-    """Matched against unmatched pairs."""
-    found = similarity(measured.scores, measured.column("track_id"))
+    """Matched against unmatched pairs: Fig. 6, before the projection where the system lets one look."""
+    tracks = measured.column("track_id")
+    found = similarity(measured.scores, tracks)
     title = "Do pairs that belong together score higher?"
     if found is None:
         why = "Too few pairs, or pairs that all score the same: there are no densities to compare."
-        return _section("similarity", title, tag("p", why))
-    said = (
-        f"Densities of the cosine: matched pairs have the higher one in {percent(found.matched_wins)} of "
-        f"comparisons, and the densities share {percent(found.overlap)} of their area."
-    )
-    picture = tag(
-        "figure", tag("h3", "Cosine in the common space"), similarity_plot(found, "similarity-plot", said)
-    )
-    rows = zip(found.cosine, found.matched, found.unmatched, strict=True)
-    return _section(
+        return section("similarity", title, tag("p", why))
+    before = None if measured.inside is None else similarity(measured.inside.scores, tracks)
+    panels = [("In the common space", "similarity", found)]
+    if before is not None:
+        panels.insert(0, ("Before the projection", "similarity-before", before))
+    return section(
         "similarity",
         title,
-        tag("div", picture, _meaning(found), class_="pictures"),
-        _numbers(
-            "Densities",
-            ("cosine", "matched", "unmatched"),
-            [(f"{x:.3f}", f"{a:.4f}", f"{b:.4f}") for x, a, b in rows],
+        tag("div", *(_panel(*panel) for panel in panels), _meaning(found), class_="pictures"),
+        *(
+            numbers(f"Densities, {words[0].lower() + words[1:]}", *_density_table(x))
+            for words, _, x in panels
         ),
     )
+
+
+def _panel(words: str, name: str, found: Similarity) -> Html:
+    said = (
+        f"{words}, densities of the cosine: matched pairs have the higher one in "
+        f"{percent(found.matched_wins)} of comparisons, and the densities share {percent(found.overlap)} "
+        "of their area."
+    )
+    return tag("figure", tag("h3", words), similarity_plot(found, f"{name}-plot", said))
+
+
+def _density_table(found: Similarity) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    rows = zip(found.cosine, found.matched, found.unmatched, strict=True)
+    return ("cosine", "matched", "unmatched"), [(f"{x:.3f}", f"{a:.4f}", f"{b:.4f}") for x, a, b in rows]
 
 
 def _meaning(found: Similarity) -> Html:
@@ -176,7 +187,7 @@ def categories(measured: Measurement) -> Html | None:
         return None
     k = headline_k(measured.evaluation)
     found = category_recall(measured.scores, names, k)
-    return _section(
+    return section(
         "categories",
         f"Where it does well, and where not: right among the first {k}",
         tag(
@@ -184,7 +195,7 @@ def categories(measured: Measurement) -> Html | None:
             "Bars are 95 % intervals after Wilson: where they overlap widely, the categories may be alike.",
         ),
         tag("div", *(_category_picture(found, k, direction) for direction in TASK), class_="pictures"),
-        _numbers("Categories", *_category_table(found, k)),
+        numbers("Categories", *_category_table(found, k)),
     )
 
 
@@ -200,7 +211,7 @@ def _category_picture(found: Sequence[CategoryRecall], k: int, direction: Direct
 def _category_table(found: Sequence[CategoryRecall], k: int) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     rows: list[tuple[str, ...]] = [
         (
-            f"{each.category}, {_arrow(each.direction)}",
+            f"{each.category}, {arrow(each.direction)}",
             f"{each.queries}",
             percent(each.value),
             f"{100 * each.low:.0f} to {100 * each.high:.0f} %",
@@ -219,6 +230,13 @@ def reading() -> Html:
             "any clip of its track (shared)",
             "right is every clip of the pool that was cut from the same track, whatever advert it lay under.",
         ),
+        ("dedup", "right is the own track; every track is in the pool once, by its best clip."),
+        (
+            "yuyin_batched",
+            "as strict, in pools of 1,024 and the rest: for reading beside tables of the YuYin paper only.",
+        ),
+        ("catalog", "right is the own track, among all tracks of the data set, those of training too."),
+        ("cold", "as strict, of pairs whose track training never heard, among themselves."),
         ("the pool", "all clips of the split; every clip is a candidate for every video, and the reverse."),
         ("score", "mean cosine of the video's vector and those of the clip's 15 s segments."),
         (
@@ -232,16 +250,4 @@ def reading() -> Html:
         ),
     )
     terms = (part for term, meaning in items for part in (tag("dt", term), tag("dd", meaning)))
-    return _section("reading", "How to read this", tag("dl", *terms, class_="terms"))
-
-
-def _section(name: str, title: str, *parts: str) -> Html:
-    return tag("section", tag("h2", title, id=f"{name}-h"), join(parts), id=name, aria_labelledby=f"{name}-h")
-
-
-def _numbers(what: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
-    return tag("details", tag("summary", f"{what}, in numbers"), table(header, rows, caption=what))
-
-
-def _arrow(direction: str) -> str:
-    return {"V->M": "video → music", "M->V": "music → video"}[direction]
+    return section("reading", "How to read this", tag("dl", *terms, class_="terms"))

@@ -31,11 +31,29 @@ class Paint(StrEnum):
     FIRST = "#0a0b04"
     SECOND = "#0a0b05"
     PAPER = "#0a0b06"
+    THIRD = "#0a0b07"
+    FOURTH = "#0a0b08"
+    FIFTH = "#0a0b09"
+    SIXTH = "#0a0b0a"
+    SEVENTH = "#0a0b0b"
+    EIGHTH = "#0a0b0c"
 
     @property
     def variable(self) -> str:
         """The CSS variable that it becomes."""
         return f"var(--{self.name.lower()})"
+
+
+SERIES = (
+    Paint.FIRST,
+    Paint.SECOND,
+    Paint.THIRD,
+    Paint.FOURTH,
+    Paint.FIFTH,
+    Paint.SIXTH,
+    Paint.SEVENTH,
+    Paint.EIGHTH,
+)  # of things that are told apart and have no order; no more of them in one picture
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from model.artifact import write_json
 from model.bundle import shipped_bundle
+from model.datasets.layout import Layout, write_features
 from model.datasets.table import Dataset, Ragged, features_folder, pairs_digest, write_dataset
 from model.errors import BadOptions
 from model.evaluation.run import measure
@@ -59,6 +60,8 @@ def test_prints_the_table_and_writes_the_report_below_the_current_folder(
     assert f"report: {page}" in result.stdout
     assert page.is_file()
     assert "strict" in result.stdout
+    assert "shared: as strict, since every track has one clip" in result.stdout
+    assert "cold: n/a (it is not known which tracks training heard)" in result.stdout
     assert f"Of {PAIRS} unseen adverts" in page.read_text("utf-8")
 
 
@@ -71,6 +74,25 @@ def test_json_stays_alone_on_standard_output(data: Path, tmp_path: Path) -> None
     assert json.loads(result.stdout) == json.loads(json.dumps(expected))
     assert f"report: {out / 'report.html'}" in result.stderr
     assert {path.name for path in out.iterdir()} == {"report.html", "evaluation.json"}
+
+
+def test_what_the_bundle_does_not_read_may_listen(data: Path, tmp_path: Path) -> None:
+    heard = Ragged.stack([Sequence(np.full((1, 2), i, np.float32), np.zeros(1)) for i in range(PAIRS)])
+    ids = Dataset.open(data).pairs["pair_id"]
+    layout = Layout(video=("seen",), music=("audio",))
+    write_features(data, ids, "ear", layout, {"seen": heard, "audio": heard}, None, {})
+    words = ["evaluate", str(shipped_bundle()), str(data), "-o", str(tmp_path), "--listener"]
+    result = CliRunner().invoke(app, [*words, "ear/audio"])
+    assert result.exit_code == 0, result.output
+    heard = json.loads((tmp_path / "evaluation.json").read_text("utf-8"))["audio_distance"]
+    assert heard["encoder"] == "ear/audio"
+    assert heard["floor"] == pytest.approx(
+        np.sqrt(2 / np.var(range(PAIRS)))
+    )  # the next one, 1 away in 2 columns
+    assert "To the ear of ear/audio" in (tmp_path / "report.html").read_text("utf-8")
+    refused = CliRunner().invoke(app, [*words, "lite/audio"])
+    assert isinstance(refused.exception, BadOptions)
+    assert "judged by itself" in str(refused.exception)
 
 
 def test_a_second_report_takes_the_place_of_the_first(data: Path, tmp_path: Path) -> None:

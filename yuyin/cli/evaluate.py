@@ -34,23 +34,39 @@ def evaluate(
             "default: reports/NAME-DATASET-SPLIT, where NAME is the run's or the bundle's id.",
         ),
     ] = None,
+    listener: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PROFILE/FEATURE",
+            help="Features of the music that RUN|BUNDLE does not read, to say how far its first choice "
+            "sounds from the right clip.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure how often the right music (or video) is among the first K, and write a page that shows it.
 
-    `strict`: right is the advert's own clip; `shared`: any clip of the same track. The pool is all clips
-    of the split. Intervals are 95 %, bootstrapped over queries, clustered by track; chance is what a blind
-    scorer gets. The page is one file with tables, recall curves, and the best and worst matches.
+    Each protocol is a question of its own. `strict`: the advert's own clip, of all clips of the split;
+    `shared`: any clip of the same track; `dedup`: its track, every track once, by its best clip;
+    `yuyin_batched`: as strict, in pools of 1,024 and the rest, to read beside the paper; `catalog`: its
+    track, of all tracks of DATASET; `cold`: as strict, among tracks that training never heard. What a split
+    cannot answer is named with the reason. Scores come from the index's own search. Intervals are 95 %,
+    bootstrapped over queries, clustered by track; chance is what a blind scorer gets. The page is one file
+    with tables, recall curves, and the best and worst matches.
     """
+    from index_builder.search import FlatSearch
     from model.datasets.table import Dataset
+    from model.evaluation.listener import open_listener
     from model.evaluation.page import write_report
     from model.evaluation.run import measure
 
     if out is not None:
         _check_outside(out, what)
+    data = Dataset.open(dataset)
+    heard_by = None if listener is None else open_listener(data, listener)
     console = Console(stderr=True)
     with console.status("embedding and ranking every pair"):
-        measured = measure(what, Dataset.open(dataset), split)
+        measured = measure(what, data, split, FlatSearch, heard_by)
     with console.status("drawing the report"):
         place = out or Path("reports") / f"{measured.subject.name}-{dataset.resolve().name}-{split}"
         written = write_report(measured, place, datetime.now(UTC))
@@ -68,7 +84,7 @@ def _check_outside(out: Path, what: Path) -> None:
 
 
 def _print(result: "Evaluation") -> None:
-    from model.evaluation.report import HEADER, table_rows
+    from model.evaluation.report import HEADER, notes, table_rows
 
     table = Table(title=f"split {result.split}: {result.pairs} pairs, {result.tracks} tracks")
     for name in HEADER:
@@ -78,3 +94,5 @@ def _print(result: "Evaluation") -> None:
             *row, style="dim" if row[1] in ("95 %", "chance") else "bold", end_section=number % 3 == 2
         )
     Console(width=max(150, Console().width)).print(table)
+    for note in notes(result):
+        typer.echo(note)

@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -15,6 +16,10 @@ import numpy as np
 import pytest
 
 from model.datasets.table import Dataset, write_pairs
+from model.evaluation.embed import Embedded
+from model.evaluation.geometry import geometry
+from model.evaluation.inside import Inside
+from model.evaluation.listener import AudioDistance
 from model.evaluation.page import POLICY, write_report
 from model.evaluation.protocol import evaluate_scores
 from model.evaluation.report import headline, table_rows, verdict
@@ -69,6 +74,20 @@ def measured(
     subject = Subject("bundle", "0123456789abcdef", folder, "yuyin", "lite", training, "c0ffee")
     found = evaluate_scores(scores, dataset.pairs["track_id"], split="test")
     return Measurement(subject, dataset, np.arange(n), scores, found)
+
+
+def looked_into(folder: Path, make_dataset: Callable[..., Path], n: int) -> Measurement:
+    """A run of three categories, with vectors, gates and a listener to show."""
+    rng = np.random.default_rng(n)
+    categories = [f"{NASTY} {i % 3}" for i in range(n)]
+    made = measured(folder, make_dataset, scores_of(n), category=categories)
+    vectors = rng.normal(size=(2 * n, 6)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    embedded = Embedded(np.arange(n), vectors[:n], vectors[n:], np.arange(n + 1))
+    gates = {"audio": rng.uniform(0.2, 0.5, n), "emotion": rng.uniform(0.4, 0.9, n)}
+    inside = Inside(scores_of(n, 0.1), rng.normal(size=(n, 5)), gates)
+    heard = AudioDistance("lite/texture", 3.25, 3.0, 3.5, 4.5, 1.5)
+    return replace(made, embedded=embedded, inside=inside, heard=heard)
 
 
 def scores_of(n: int, better: float = 0.3) -> np.ndarray:
@@ -129,6 +148,11 @@ def test_holds_the_headline_and_every_cell_of_the_table(
     assert said["measured at"] == "2026-01-02 03:04 UTC"
     assert said["split"].startswith("test: 30 pairs, 15 tracks")
     figures = json.loads((place / "evaluation.json").read_text("utf-8"))
+    assert figures.pop("audio_distance") is None
+    cells = page.texts("th", "td")
+    for each in figures.pop("lists"):
+        way = {"V->M": "video → music", "M->V": "music → video"}[each["direction"]]
+        assert cells[cells.index(f"{each['name']}, {way}") + 1] == f"{each['value']:.3f}"
     assert figures.pop("facts") == {name: said[name] for name in list(said)[-9:]}
     assert figures == json.loads(json.dumps(found.evaluation.as_dict()))
 
@@ -150,6 +174,26 @@ def test_any_size_makes_a_page(tmp_path: Path, make_dataset: Callable[..., Path]
     page = read(tmp_path)
     check_whole(page)
     assert sum(text.startswith("rank ") for text in page.texts("span")) == min(len(scores), 12)
+
+
+@pytest.mark.parametrize("n", [2, 24])
+def test_what_a_run_can_show_is_on_its_page(
+    tmp_path: Path, make_dataset: Callable[..., Path], n: int
+) -> None:
+    found = looked_into(tmp_path / "data", make_dataset, n)
+    write_report(found, tmp_path, MADE)
+    page = read(tmp_path)
+    check_whole(page)
+    assert {"maps", "gates", "similarity-before-plot-title"} <= set(page.values("id"))
+    said = " ".join(page.texts("p"))
+    assert "To the ear of lite/texture" in said
+    assert "3.25 (95 %: 3.00 to 3.50)" in said
+    apart = geometry(found.embedded.videos, found.embedded.segments)
+    assert f"{apart.alignment:.3f} apart in squared distance" in said
+    figures = json.loads((tmp_path / "evaluation.json").read_text("utf-8"))
+    assert figures["audio_distance"]["value"] == 3.25
+    map_title = next(text for text in page.texts("title") if text.startswith("Both sides"))
+    assert f"{2 * n} points" in map_title
 
 
 def test_nothing_in_a_dataset_can_become_markup(tmp_path: Path, make_dataset: Callable[..., Path]) -> None:
@@ -236,7 +280,7 @@ def test_a_browser_shows_it_alone_narrow_and_without_a_serious_fault(
 ) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
-    made = measured(tmp_path / "data", make_dataset, scores_of(24), category=["a", "b", "c"] * 8)
+    made = looked_into(tmp_path / "data", make_dataset, 24)
     written = write_report(made, tmp_path / "out", MADE)
     viewport = {"width": 390, "height": 800}
     context = browser.new_context(viewport=viewport, color_scheme=colours, bypass_csp=True)  # for axe

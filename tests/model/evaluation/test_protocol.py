@@ -1,12 +1,14 @@
 """What counts as right under each protocol, and the clip scores, against loops."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from model.evaluation.protocol import CUTOFFS, evaluate_scores, score_clips
-from model.evaluation.report import HEADER, table_rows
+from model.evaluation.pool import Catalogue, Pool, cases
+from model.evaluation.protocol import CUTOFFS, FIGURES, evaluate_scores, figures, score_clips
+from model.evaluation.report import HEADER, notes, table_rows
 
 
 def test_clip_score_is_the_mean_cosine_over_its_segments() -> None:
@@ -32,6 +34,10 @@ def test_protocols_and_directions_differ_as_they_should() -> None:
         ("strict", "M->V"): pytest.approx(1 / 3),  # only clip 2 likes its own video best
         ("shared", "V->M"): 1.0,
         ("shared", "M->V"): 1.0,
+        ("dedup", "V->M"): 1.0,
+        ("dedup", "M->V"): 1.0,
+        ("yuyin_batched", "V->M"): pytest.approx(2 / 3),
+        ("yuyin_batched", "M->V"): pytest.approx(1 / 3),
     }
     strict, shared = found.result("strict", "V->M"), found.result("shared", "V->M")
     assert strict.recall[1].chance == pytest.approx(1 / 3)
@@ -39,6 +45,40 @@ def test_protocols_and_directions_differ_as_they_should() -> None:
     assert strict.mrr.value == pytest.approx((1 / 2 + 1 + 1) / 3)
     assert strict.median_rank == 1
     assert strict.chance_median_rank == 2
+    assert strict.mean_rank.value == pytest.approx(4 / 3)
+    assert strict.mean_rank.chance == 2
+    assert strict.mean_normalised_rank.value == pytest.approx((1 / 2 + 0 + 0) / 3)
+    assert strict.mean_normalised_rank.chance == 1 / 2
+    dedup = found.result("dedup", "V->M")
+    assert (dedup.pool, dedup.recall[1].chance) == (2, 1 / 2)
+
+
+def test_per_query_figures_are_what_the_table_averages() -> None:
+    rng = np.random.default_rng(3)
+    scores, tracks = rng.standard_normal((50, 50)), rng.integers(0, 30, 50).astype(str)
+    heard = np.arange(12).astype(str)
+    catalogue = Catalogue(rng.standard_normal((50, 40)), np.arange(40).astype(str))
+    table = evaluate_scores(scores, tracks, split="test", trained=heard, catalogue=catalogue)
+    found = list(cases(Pool(scores, tracks, heard, catalogue)))
+    assert [(case.protocol, case.direction) for case in found] == [
+        (protocol, direction)
+        for protocol in ("strict", "shared", "dedup", "yuyin_batched", "catalog", "cold")
+        for direction in ("V->M", "M->V")
+        if (protocol, direction) != ("catalog", "M->V")
+    ]
+    for case, result in zip(found, table.results, strict=True):
+        means = dict(zip(FIGURES, figures(case.found, case.candidates).mean(axis=0), strict=True))
+        assert result.queries == len(case.queries)
+        for k in CUTOFFS:
+            assert result.recall[k].value == means[f"R@{k}"]
+        assert result.mrr.value == means["MRR"]
+        assert result.mean_rank.value == means["mean rank"]
+        assert result.mean_normalised_rank.value == means["mean normalised rank"]
+
+
+def test_a_pool_of_one_is_found_at_once() -> None:
+    (found, *_) = evaluate_scores(np.array([[0.3]]), np.array(["a"]), split="test").results
+    assert (found.mean_rank.value, found.mean_normalised_rank.value, found.recall[50].value) == (1, 0, 1)
 
 
 def test_random_scores_stay_inside_the_interval_around_chance() -> None:
@@ -54,11 +94,31 @@ def test_random_scores_stay_inside_the_interval_around_chance() -> None:
 
 
 def test_goes_through_json_and_into_a_table_unharmed() -> None:
-    found = evaluate_scores(np.eye(2), np.array(["a", "b"]), split="evaluation")
+    found = evaluate_scores(np.eye(2), np.array(["a", "a"]), split="evaluation")
     value = json.loads(json.dumps(found.as_dict()))
     assert value["results"][0]["recall"]["10"]["value"] == 1.0
+    assert value["absent"][0]["protocol"] == "catalog"
     rows = table_rows(found)
-    assert len(rows) == 3 * 4
+    assert len(rows) == 3 * 6
     assert all(len(row) == len(HEADER) for row in rows)
     assert rows[0][:3] == ("strict", "V->M", "1.000")
     assert rows[2][:3] == ("", "chance", ".500")
+
+
+def test_what_has_no_row_of_its_own_has_a_reason() -> None:
+    """Twelve tracks of one clip each, one batch, none of them heard in training, and no catalogue."""
+    tracks = np.arange(12).astype(str)
+    found = evaluate_scores(np.eye(12), tracks, split="test", trained=np.array(["other"]))
+    assert {row[0] for row in table_rows(found)} == {"strict", ""}
+    assert notes(found) == (
+        "shared: as strict, since every track has one clip",
+        "dedup: as strict, since every track has one clip",
+        "yuyin_batched: as strict, since the split is one batch of at most 1,024",
+        "cold: as strict, since training heard none of the tracks",
+        "catalog: n/a (no clips but those of the split were scored)",
+    )
+    repeats = [any("one batch" in note for note in notes(replace(found, pairs=n))) for n in (1_024, 1_025)]
+    assert repeats == [True, False]
+    large = evaluate_scores(np.eye(1_100), (np.arange(1_100) // 2).astype(str), split="test")
+    assert {row[0] for row in table_rows(large)} == {"strict", "shared", "dedup", "yuyin_batched", ""}
+    assert [note.partition(":")[0] for note in notes(large)] == ["catalog", "cold"]
