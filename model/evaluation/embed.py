@@ -95,9 +95,14 @@ def segments_of(music: Mapping[str, Ragged], spans: Ragged | None, i: int) -> li
     return segment_inputs(whole, spans.row(i).values.astype(np.float64))
 
 
-def embed_split(embedder: Embedder, dataset: Dataset, split: str) -> Embedded:
-    """Embed all pairs of one split; raises `BadDataset` if it has none, or no features of the profile."""
+def checked_rows(dataset: Dataset, split: str) -> NDArray[np.int64]:
+    """(n,) the pairs of one split; raises `BadDataset` if it has none."""
     rows = rows_of(dataset, split)
     if len(rows) == 0:
         raise BadDataset(f"{dataset.folder} has no pair of split {split!r}: choose another or split it anew")
-    return embed_pairs(embedder, dataset, rows)
+    return rows
+
+
+def embed_split(embedder: Embedder, dataset: Dataset, split: str) -> Embedded:
+    """Embed all pairs of one split; raises `BadDataset` if it has none, or no features of the profile."""
+    return embed_pairs(embedder, dataset, checked_rows(dataset, split))

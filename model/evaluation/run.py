@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from model.bundle import Bundle
 from model.datasets.table import Dataset
 from model.errors import BadOptions
-from model.evaluation.embed import Embedded, Embedder, embed_split
+from model.evaluation.embed import Embedded, Embedder, checked_rows, embed_split
 from model.evaluation.judge import judge, trained_tracks
 from model.evaluation.listener import AudioDistance, AudioEncoder, audio_distance
-from model.evaluation.protocol import Evaluation
+from model.evaluation.protocol import Evaluation, evaluate_scores
 from model.evaluation.search import OpenSearch
 
 if TYPE_CHECKING:
@@ -82,6 +82,9 @@ def measure(
         BadOptions: if the system reads what the listener listens to.
     """
     with _opened(folder) as (subject, embedder, run):
+        if embedder is None:
+            assert run is not None  # a bundle always embeds
+            return _measured_together(subject, run, dataset, split)
         _check_apart(embedder, listener)
         embedded = embed_split(embedder, dataset, split)
         trained_on = subject.training["dataset_id"]
@@ -96,6 +99,17 @@ def measure(
     return Measurement(subject, dataset, embedded.rows, scores, found, embedded, inside, heard)
 
 
+def _measured_together(subject: Subject, run: "Run", dataset: Dataset, split: str) -> Measurement:
+    """Of a run that has no towers: without a search, a catalogue or a look inside."""
+    from model.evaluation.together import score_together  # torch
+
+    rows = checked_rows(dataset, split)
+    scores = score_together(run, dataset, rows)
+    trained = trained_tracks(dataset, subject.training["dataset_id"])
+    found = evaluate_scores(scores, dataset.pairs["track_id"][rows], split=split, trained=trained)
+    return Measurement(subject, dataset, rows, scores, found)
+
+
 def _check_apart(embedder: Embedder, listener: AudioEncoder | None) -> None:
     read = [f"{embedder.profile}/{name}" for name in embedder.input_names["music"]]
     if listener is not None and listener.name in read:
@@ -106,7 +120,8 @@ def _check_apart(embedder: Embedder, listener: AudioEncoder | None) -> None:
 
 
 @contextmanager
-def _opened(folder: Path) -> Iterator[tuple[Subject, Embedder, "Run | None"]]:
+def _opened(folder: Path) -> Iterator[tuple[Subject, Embedder | None, "Run | None"]]:
+    """What was made, what embeds (None of a run that no bundle can be made of), and the run if it is one."""
     if not (folder / "run.json").is_file():
         bundle = Bundle.open(folder)
         yield _subject(folder, "bundle", bundle.id, bundle.manifest), bundle, None
@@ -115,9 +130,12 @@ def _opened(folder: Path) -> Iterator[tuple[Subject, Embedder, "Run | None"]]:
     from model.training.run import Run
 
     run = Run.open(folder)
+    subject = _subject(folder, "run", folder.resolve().name, {**run.config, "training": run.config})
+    if not run.system.indexable or run.system.reads_query_text:
+        yield subject, None, run
+        return
     with run_towers(run) as towers:
-        made = {**run.config, "training": run.config}
-        yield _subject(folder, "run", folder.resolve().name, made), towers, run
+        yield subject, towers, run
 
 
 def _inside(run: "Run", dataset: Dataset, rows: NDArray[np.int64]) -> "Inside | None":

@@ -9,7 +9,20 @@ from model.systems.batch import Dims
 from model.systems.recipe import Preset, TrainConfig
 from model.systems.system import System
 
-SYSTEMS = ("yuyin",)
+SYSTEMS = (
+    "yuyin",
+    "random",
+    "cca",
+    "dcca",
+    "cevar",
+    "cbvmr",
+    "cmvae",
+    "cmmr",
+    "baseline_connect",
+    "mrcmv",
+    "dpvm",
+    "ut_cmvmr",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +42,48 @@ def load_system(name: str) -> Kind:
             from model.systems import yuyin
 
             return Kind(name, yuyin.YuYinConfig, yuyin.YuYin, yuyin.PRESETS)
+        case "random" | "cca" | "dcca" | "cevar" | "cbvmr" | "cmvae" | "cmmr" | "baseline_connect":
+            return _baseline(name)
+        case "mrcmv" | "dpvm" | "ut_cmvmr":
+            return _seed(name)
         case _:
             raise BadOptions(f"unknown system {name!r}: this version knows {', '.join(SYSTEMS)}")
+
+
+def _baseline(name: str) -> Kind:
+    """What YuYin's Table 2 compares with, and DPVM's two baselines."""
+    from model.systems import cbvmr, cca, cevar, cmvae, dcca, pairwise, random
+
+    match name:
+        case "random":
+            return Kind(name, random.RandomConfig, random.Random, random.PRESETS)
+        case "cca":
+            return Kind(name, cca.CCAConfig, cca.CCA, cca.PRESETS)
+        case "dcca":
+            return Kind(name, dcca.DCCAConfig, dcca.DCCA, dcca.PRESETS)
+        case "cevar":
+            return Kind(name, cevar.CEVARConfig, cevar.CEVAR, cevar.PRESETS)
+        case "cbvmr":
+            return Kind(name, cbvmr.CBVMRConfig, cbvmr.CBVMR, cbvmr.PRESETS)
+        case "cmvae":
+            return Kind(name, cmvae.CMVAEConfig, cmvae.CMVAE, cmvae.PRESETS)
+        case "cmmr":
+            return Kind(name, pairwise.CMMRConfig, pairwise.CMMR, pairwise.CMMR_PRESETS)
+        case _:
+            return Kind(name, pairwise.ConnectConfig, pairwise.Connect, pairwise.CONNECT_PRESETS)
+
+
+def _seed(name: str) -> Kind:
+    """The papers beside YuYin's."""
+    from model.systems import dpvm, mrcmv, ut_cmvmr
+
+    match name:
+        case "mrcmv":
+            return Kind(name, mrcmv.MRCMVConfig, mrcmv.MRCMV, mrcmv.PRESETS)
+        case "dpvm":
+            return Kind(name, dpvm.DPVMConfig, dpvm.DPVM, dpvm.PRESETS)
+        case _:
+            return Kind(name, ut_cmvmr.UTCMVMRConfig, ut_cmvmr.UTCMVMR, ut_cmvmr.PRESETS)
 
 
 def chosen_preset(kind: Kind, name: str | None, settings: Mapping[str, str] | None = None) -> Preset:
