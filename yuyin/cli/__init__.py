@@ -7,7 +7,7 @@ from rich.console import Console
 from model.errors import YuyinError
 from yuyin.cli.app import app
 
-TRAIN_MODULES = {"torch", "onnx", "pyarrow", "PIL", "matplotlib"}
+TRAIN_MODULES = {"torch", "onnx", "pyarrow", "PIL", "matplotlib", "sklearn", "cv2"}
 
 
 def main() -> None:

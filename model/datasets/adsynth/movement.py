@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.datasets.adsynth.observe import FLOW, RHYTHM, Clips
-from model.datasets.adsynth.sequences import Clock
 from model.datasets.synth.world import TEMPO_BPM_AT_ZERO
 
 WINDOW_S = 4  # of the beat tracker
@@ -22,20 +21,15 @@ def flow(clips: Clips) -> NDArray[np.float32]:
     """`flow`: (rows, 1) px, the mean magnitude of motion in each second: livelier and faster cut, more."""
     ads, rng = clips.ads, clips.rng(FLOW)
     of_clip = 0.5 * ads.arousal + 0.35 * ads.log2_cut_rate + 0.5 * rng.standard_normal(len(ads))
-    rows = clips.clock.spread(of_clip[:, None])
+    rows = clips.shown.spread(of_clip[:, None])
     rows = rows + 0.3 * rng.standard_normal(rows.shape)
     return (FLOW_AT_ZERO_PX * np.exp(rows)).astype(np.float32)
 
 
-def windows(clock: Clock) -> Clock:
-    """One row for each 4 s begun, instead of one a second."""
-    return Clock(-(-clock.counts // WINDOW_S))
-
-
 def rhythm(clips: Clips) -> NDArray[np.float32]:
-    """`rhythm`: (windows, 3) beats in 4 s, onset strength at them, seconds between them."""
+    """`rhythm`: (rows, 3) beats in the 4 s about each second, their onset strength, seconds between them."""
     music, rng = clips.heard, clips.rng(RHYTHM)
-    n, clock = len(music), windows(clips.clock)
+    n, clock = len(music), clips.played
     wrong = np.where(rng.random(n) < OCTAVE_ERRORS, rng.choice([-1.0, 1.0], n), 0.0)
     bpm = np.clip(TEMPO_BPM_AT_ZERO * 2 ** (music.log2_tempo + wrong), SLOWEST_BPM, FASTEST_BPM)
     interval_s = clock.spread(60 / bpm[:, None])

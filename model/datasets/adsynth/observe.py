@@ -2,7 +2,7 @@
 
 docs/models.md 7.2; what we set otherwise there is in docs/log.md:
 
-    x = sqrt(lambda) * linear(z) + sqrt(1 - lambda) * sqrt(2) * sin(random(z)) + noise
+    x = sqrt(lambda) * linear(z) + sqrt(1 - lambda) * sin(random(z)) / SINE_DEVIATION + noise
 
 z is what the path can tell, and what hides it. Every ad has its own clip of its track: fresh nuisance,
 fresh speech over it. Nothing of a pair enters both sides but the laws by which its track was chosen.
@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from model.datasets.adsynth.sequences import Clock, cuts_per_s, draw_shots, wander
 from model.datasets.adsynth.worlds import Dims, Knobs
-from model.datasets.synth.world import CATEGORIES, CATEGORY_OF_TAG, TAGS, AdLatents, TrackLatents
+from model.datasets.synth.world import (
+    CATEGORIES,
+    CATEGORY_OF_TAG,
+    STYLE_DIM,
+    TAGS,
+    AdLatents,
+    TrackLatents,
+)
 
 LOOK_DIM = 6  # what a tag's products look like
 PICTURE_NUISANCE, AUDIO_NUISANCE, EMOTION_NUISANCE = 12, 12, 6
@@ -25,10 +32,10 @@ LEVEL_WEIGHT = 3.0  # of the level of speech, among inputs of deviation 1
 SECTIONS_PER_S = 0.1  # of music, where a picture has cuts
 SCALE_SPREAD = 1.0  # of the log of an emotion functional's scale
 OFFSET_SPREAD = 2.0  # of an emotion functional's mean, in its scale
-PICTURE_WIDTH = 6 + 2 + LOOK_DIM + PICTURE_NUISANCE + 1
-AUDIO_WIDTH = 6 + 2 + AUDIO_NUISANCE + 1 + SPEECH_DIM + 1
+SINE_DEVIATION = np.sqrt((1 - np.exp(-1)) / 2)  # of sin(u + any phase), on average, for u of variance 1
+PICTURE_WIDTH = STYLE_DIM + 2 + LOOK_DIM + PICTURE_NUISANCE + 1
+AUDIO_WIDTH = STYLE_DIM + 2 + AUDIO_NUISANCE + 1 + SPEECH_DIM + 1
 EMOTION_WIDTH = 2 + EMOTION_NUISANCE + 1 + SPEECH_DIM + 1
-
 PICTURE, AUDIO, EMOTION, FLOW, RHYTHM = range(5)  # streams of a block's seed
 
 Array = NDArray[np.float64]
@@ -54,7 +61,7 @@ class FeatureMap:
         """(rows, d_in) -> (rows, d_out)."""
         z = inputs.astype(np.float32)
         waves = np.sin(z @ self.bent + self.phase)
-        waves *= np.float32(np.sqrt(2 * (1 - self.linear_share)))
+        waves *= np.float32(np.sqrt(1 - self.linear_share) / SINE_DEVIATION)
         values: NDArray[np.float32] = waves + z @ (np.float32(np.sqrt(self.linear_share)) * self.linear)
         return values
 
@@ -93,7 +100,8 @@ class Clips:
     knobs: Knobs
     ads: AdLatents
     heard: TrackLatents  # the track under each ad
-    clock: Clock
+    shown: Clock  # of the picture's features
+    played: Clock  # of the music's: its own, or equal lengths would tell who belongs with whom
     seed: tuple[int, ...]  # of this block; every feature adds a number of its own
 
     def rng(self, feature: int) -> np.random.Generator:
@@ -103,7 +111,7 @@ class Clips:
 
 def see(clips: Clips, senses: Senses) -> NDArray[np.float32]:
     """`frames`: (rows, d). Style, emotion and pace, all blurred; what the product looks like; nuisance."""
-    ads, clock, rng = clips.ads, clips.clock, clips.rng(PICTURE)
+    ads, clock, rng = clips.ads, clips.shown, clips.rng(PICTURE)
     shown = np.column_stack([ads.style, ads.valence, ads.arousal, ads.log2_cut_rate])
     shown = _blurred(shown, clips.knobs.blur, rng)
     look = (senses.looks[ads.tag] + rng.standard_normal((len(ads), LOOK_DIM))) / np.sqrt(2)
@@ -111,7 +119,8 @@ def see(clips: Clips, senses: Senses) -> NDArray[np.float32]:
     moving = np.column_stack([shown[:, :-1], look, nuisance])
     shots = draw_shots(clock, cuts_per_s(ads.log2_cut_rate), rng)
     rows = clock.spread(moving) + wander(clock, shots, moving.shape[1], rng)
-    return _measured(senses.frames, np.column_stack([rows, clock.spread(shown[:, -1:])]), clips, rng)
+    inputs = np.column_stack([rows, clock.spread(shown[:, -1:])])
+    return _measured(senses.frames, inputs, clock, clips.knobs.noise, rng)
 
 
 def hear_audio(clips: Clips, senses: Senses) -> NDArray[np.float32]:
@@ -122,7 +131,8 @@ def hear_audio(clips: Clips, senses: Senses) -> NDArray[np.float32]:
     emotion = kappa * told[:, -3:-1] + np.sqrt(1 - kappa**2) * rng.standard_normal((len(music), 2))
     nuisance = rng.standard_normal((len(music), AUDIO_NUISANCE))
     moving = np.column_stack([told[:, :-3], emotion, nuisance])
-    return _measured(senses.audio, _under_speech(moving, told[:, -1:], clips, rng), clips, rng)
+    inputs = _under_speech(moving, told[:, -1:], clips, rng)
+    return _measured(senses.audio, inputs, clips.played, clips.knobs.noise, rng)
 
 
 def hear_emotion(clips: Clips, senses: Senses) -> NDArray[np.float32]:
@@ -133,13 +143,15 @@ def hear_emotion(clips: Clips, senses: Senses) -> NDArray[np.float32]:
         told = rng.standard_normal(told.shape)
     told = _blurred(told, clips.knobs.blur, rng)
     moving = np.column_stack([told[:, :-1], rng.standard_normal((len(music), EMOTION_NUISANCE))])
-    measured = _measured(senses.emotion, _under_speech(moving, told[:, -1:], clips, rng), clips, rng)
+    inputs = _under_speech(moving, told[:, -1:], clips, rng)
+    measured = _measured(senses.emotion, inputs, clips.played, clips.knobs.noise, rng)
     return senses.functional_mean + senses.functional_scale * measured
 
 
 def _blurred(latents: Array, blur: float, rng: np.random.Generator) -> Array:
     """The latents hidden by noise of deviation `blur`, of variance 1 again."""
-    return (latents + blur * rng.standard_normal(latents.shape)) / np.float64(np.sqrt(1 + blur**2))
+    hidden: Array = (latents + blur * rng.standard_normal(latents.shape)) / np.sqrt(1 + blur**2)
+    return hidden
 
 
 def _under_speech(moving: Array, tempo: Array, clips: Clips, rng: np.random.Generator) -> Array:
@@ -147,7 +159,7 @@ def _under_speech(moving: Array, tempo: Array, clips: Clips, rng: np.random.Gene
 
     Drawn for each path alone, so either may be the better one of a clip (docs/models.md 7.2).
     """
-    clock, n = clips.clock, len(clips.ads)
+    clock, n = clips.played, len(clips.ads)
     speech = clips.knobs.contamination * rng.beta(1, 2, size=(n, 1))
     code = speech * rng.standard_normal((n, SPEECH_DIM))
     sections = draw_shots(clock, np.full(n, SECTIONS_PER_S), rng)
@@ -157,12 +169,12 @@ def _under_speech(moving: Array, tempo: Array, clips: Clips, rng: np.random.Gene
 
 
 def _measured(
-    feature: FeatureMap, inputs: Array, clips: Clips, rng: np.random.Generator
+    feature: FeatureMap, inputs: Array, clock: Clock, noise: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
     values = feature(inputs)
-    noise = rng.standard_normal(values.shape, dtype=np.float32)
-    of_clip = rng.standard_normal((len(clips.ads), values.shape[1]), dtype=np.float32)
-    noise += np.repeat(of_clip, clips.clock.counts, axis=0)
-    noise *= np.float32(clips.knobs.noise)
-    values += noise
+    of_clip = rng.standard_normal((len(clock.counts), values.shape[1]), dtype=np.float32)
+    white = rng.standard_normal(values.shape, dtype=np.float32)
+    white += np.repeat(of_clip, clock.counts, axis=0)
+    white *= np.float32(noise)
+    values += white
     return values

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from scipy.special import comb
 
 from model.datasets.adsynth.pairs import BLOCK, Pairs
-from model.datasets.adsynth.probes import Parts
+from model.datasets.adsynth.probes import Parts, music_latents, picture_latents
 from model.datasets.synth.world import (
+    TEMPO_PER_CUT_OCTAVE,
     AdLatents,
     TrackLatents,
     World,
@@ -72,9 +73,7 @@ def _log_chosen(laws: World, ads: AdLatents, tracks: TrackLatents) -> Array:
     return log_choice_probability(utility(laws, ads, tracks), tracks.log_popularity)
 
 
-def reference(
-    pairs: Pairs, parts: Parts, picture: Mapping[str, Array], music: Mapping[str, Array]
-) -> Array:
+def reference(pairs: Pairs, parts: Parts, picture: Mapping[str, Array], music: Mapping[str, Array]) -> Array:
     """Score the clips of the test split by what probes tell of both sides; the ad's category is given.
 
     The ratio of densities of a pair has mean 1 over either side. That levels it, on the held pairs: there is
@@ -89,10 +88,115 @@ def reference(
     Returns:
         (n, n) ad i against clip j.
     """
-    rows, held = parts.rows, parts.held
-    true_ads, true_music = pairs.ads.take(rows), pairs.tracks.take(pairs.chosen[rows])
-    ads, tracks = _told_ads(true_ads, picture), _told_tracks(true_music, music)
-    laws = _wider(pairs.laws, _missed(ads, true_ads, held), _missed(tracks, true_music, held))
-    held_ads, held_tracks = (side.take(np.arange(len(rows))[held]) for side in (ads, tracks))
-    test_ads, test_tracks = (side.take(np.arange(len(rows))[parts.test]) for side in (ads, tracks))
-    return levelled(laws, held_ads, held_tracks, test_ads, test_tracks)
+    ads, tracks = pairs.ads.take(parts.rows), pairs.tracks.take(pairs.chosen[parts.rows])
+    missed = [
+        {name: float(np.mean((told[name] - truth[name])[parts.held] ** 2)) for name in truth}
+        for told, truth in ((picture, picture_latents(ads)), (music, music_latents(tracks)))
+    ]
+    told_ads, told_tracks = _told_ads(ads, picture), _told_tracks(tracks, music)
+    order = np.arange(len(parts.rows))
+    held, test = order[parts.held], order[parts.test]
+    return levelled(
+        _wider(pairs.laws, *missed),
+        (told_ads.take(held), told_tracks.take(held)),
+        (told_ads.take(test), told_tracks.take(test)),
+    )
+
+
+def _told_ads(ads: AdLatents, told: Mapping[str, Array]) -> AdLatents:
+    valence, arousal, rate = (told[name][:, 0] for name in ("valence", "arousal", "cut rate"))
+    return replace(ads, style=told["style"], valence=valence, arousal=arousal, log2_cut_rate=rate)
+
+
+def _told_tracks(tracks: TrackLatents, told: Mapping[str, Array]) -> TrackLatents:
+    valence, arousal, tempo = (told[name][:, 0] for name in ("valence", "arousal", "tempo"))
+    return replace(tracks, genre=told["genre"], valence=valence, arousal=arousal, log2_tempo=tempo)
+
+
+def _wider(laws: World, picture: Mapping[str, float], music: Mapping[str, float]) -> World:
+    """The laws for latents of which so much variance is missed: what is not known of a distance widens it."""
+    emotion = sum(side[name] for side in (picture, music) for name in ("valence", "arousal")) / 2
+    per_octave = 1.0 if laws.pace == "octave" else TEMPO_PER_CUT_OCTAVE**2
+    tempo = per_octave * picture["cut rate"] + music["tempo"]
+    return replace(
+        laws,
+        sigma_style=float(np.sqrt(laws.sigma_style**2 + picture["style"] + music["genre"])),
+        sigma_emotion=float(np.sqrt(laws.sigma_emotion**2 + emotion)),
+        sigma_tempo=float(np.sqrt(laws.sigma_tempo**2 + tempo)),
+    )
+
+
+def levelled(
+    laws: World, sample: tuple[AdLatents, TrackLatents], asked: tuple[AdLatents, TrackLatents]
+) -> Array:
+    """The log of P(ad, clip) / P(ad) P(clip), from the utility alone.
+
+    The ratio is exp(u_ik) / (a_i b_k) with mean 1 over all clips for every ad, and over all ads for every
+    clip; a and b of the sample are found by dividing each side by its mean in turn (Sinkhorn), and those of
+    the pairs asked for follow from them.
+
+    Args:
+        laws: of the utility u.
+        sample: m pairs, none of them asked for.
+        asked: n pairs.
+
+    Returns:
+        (n, n).
+    """
+    suits = np.exp(utility(laws, *sample))
+    of_clip = np.ones(len(suits))
+    for _ in range(ROUNDS):
+        of_ad = (suits / of_clip).mean(axis=1)
+        of_clip = (suits / of_ad[:, None]).mean(axis=0)
+    log_ad = np.log((np.exp(utility(laws, asked[0], sample[1])) / of_clip).mean(axis=1))
+    log_clip = np.log((np.exp(utility(laws, sample[0], asked[1])) / of_ad[:, None]).mean(axis=0))
+    return np.asarray(utility(laws, *asked) - log_ad[:, None] - log_clip, np.float64)
+
+
+def recalls(scores: Array, track: NDArray[np.int64]) -> dict[str, float]:
+    """R@10 of (n, n) scores in pools of clips: by protocol and direction, ties in random order.
+
+    Args:
+        scores: ad i against clip j.
+        track: (n,) of clip j.
+    """
+    own, same = np.eye(len(track), dtype=np.bool_), track[:, None] == track
+    found = {}
+    for direction, side in (("V->M", scores), ("M->V", scores.T)):
+        found[f"strict {direction}"] = float(_hits(side, own).mean())
+        found[f"shared {direction}"] = float(_hits(side, same).mean())
+        batches = [slice(first, first + BATCH) for first in range(0, len(track), BATCH)]
+        hits = [_hits(side[batch, batch], own[batch, batch]) for batch in batches]
+        found[f"yuyin_batched {direction}"] = float(np.concatenate(hits).mean())
+    return found
+
+
+def _hits(scores: Array, right: NDArray[np.bool_]) -> Array:
+    """(q,) the probability that one of the right candidates (q, n) is among the first 10."""
+    best = np.where(right, scores, -np.inf).max(axis=1, keepdims=True)
+    tied = scores == best
+    places = np.clip(CUTOFF - (scores > best).sum(axis=1), 0, tied.sum(axis=1))
+    wrong = (tied & ~right).sum(axis=1)
+    return np.asarray(1 - comb(wrong, places) / comb(tied.sum(axis=1), places), np.float64)
+
+
+def oracle_scores(dataset: Dataset) -> dict[str, NDArray[np.float32]]:
+    """What the generator left beside an AdSynth dataset: "pmi", "posterior" and "reference".
+
+    Returns:
+        (n, n) each, n pairs of the split "test" in the dataset's order, ad i against clip j; best is highest.
+
+    Raises:
+        BadDataset: if the dataset is of another kind, or the file is gone or of other pairs.
+    """
+    n = int((dataset.pairs["split"] == "test").sum())
+    try:
+        with np.load(dataset.folder / FILE, allow_pickle=False) as file:
+            scores = {name: np.asarray(file[name], np.float32) for name in SCORES}
+    except (OSError, ValueError, KeyError) as error:
+        raise BadDataset(
+            f"{dataset.folder} has no oracle ({error}): only `yuyin dataset adsynth` knows the truth"
+        ) from error
+    if any(score.shape != (n, n) for score in scores.values()):
+        raise BadDataset(f"the oracle of {dataset.folder} is of other pairs: make the dataset again")
+    return scores

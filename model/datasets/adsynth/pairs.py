@@ -30,6 +30,7 @@ MIN_PAIRS = 500  # below, a split may lack the rarest category
 TEST_PAIRS, EVALUATION_PAIRS = 1_464, 1_000  # the paper's, of 98,071
 TEST_SHARE, EVALUATION_SHARE = 0.15, 0.10  # at most, where there are fewer pairs
 BLOCK = 256  # ads at a time: utilities of a block and 7,500 tracks are 15 MB
+SPARE_ADS = 4_000  # drawn beyond twice as many as wanted, to have enough of every tag
 ADS, LIBRARY, CHOICES, SPLIT, REPAIRED = range(5)  # streams of the seed
 
 
@@ -83,8 +84,8 @@ def tag_counts(n: int) -> NDArray[np.int64]:
     return counts
 
 
-def draw_pairs(knobs: Knobs, pairs: int, seed: int, progress: Callable[[int, int], None]) -> Pairs:
-    """Draw an instance of a world; progress is told (ads that have chosen, of all).
+def draw_pairs(knobs: Knobs, pairs: int, seed: int, progress: Callable[[int], None]) -> Pairs:
+    """Draw an instance of a world; progress is told how many ads have chosen.
 
     Raises:
         BadOptions: as of `split_sizes`.
@@ -104,7 +105,7 @@ def draw_pairs(knobs: Knobs, pairs: int, seed: int, progress: Callable[[int, int
             suits = utility(laws, ads.take(block), tracks.take(shelf))
             chosen[block] = shelf[choose(suits, tracks.log_popularity[shelf], rng)]
             done += len(block)
-            progress(done, pairs)
+            progress(done)
     if knobs.pairing == "random":
         chosen = np.random.default_rng([seed, REPAIRED]).permutation(chosen)
     return Pairs(laws, ads, tracks, library, chosen, split)
@@ -113,7 +114,9 @@ def draw_pairs(knobs: Knobs, pairs: int, seed: int, progress: Callable[[int, int
 def _draw_ads(laws: World, n: int, rng: np.random.Generator) -> AdLatents:
     """Exactly `tag_counts(n)` ads of each tag, in random order: the first so many of a larger draw."""
     wanted = tag_counts(n)
-    more = draw_ads(laws, 2 * n + 4_000, rng)  # 15 deviations more of the rarest tag than are wanted
+    more = draw_ads(laws, 2 * n + SPARE_ADS, rng)
+    while np.any(np.bincount(more.tag, minlength=len(wanted)) < wanted):  # once in many thousand draws
+        more = draw_ads(laws, 2 * len(more), rng)
     before = np.zeros(len(more), np.int64)  # how many of its tag come before each
     for tag in range(len(wanted)):
         rows = np.flatnonzero(more.tag == tag)
@@ -140,4 +143,3 @@ def _draw_libraries(
     names = [field.name for field in fields(TrackLatents)]
     joined = TrackLatents(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
     return joined, {name: np.arange(TRACKS) + i * TRACKS for i, name in enumerate(SPLITS)}
-

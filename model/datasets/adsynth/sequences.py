@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from model.datasets.synth.world import CUTS_PER_S_AT_ZERO
 
-SHORTEST, LONGEST = 8, 16  # rows of a clip, one a second
+ROW_S = 1.0
+SHORTEST, LONGEST = 8, 16  # rows of a clip
 SHOT_JUMP = 0.5  # deviation of a shot about its clip, where that of clips is 1
 STEP = 0.15  # deviation of one second's walk
 
@@ -26,6 +27,12 @@ class Clock:
     def offsets(self) -> NDArray[np.int64]:
         """(n + 1,) clip i has the rows offsets[i] .. offsets[i + 1] - 1."""
         return np.concatenate([[0], np.cumsum(self.counts)])
+
+    @property
+    def times_s(self) -> NDArray[np.float64]:
+        """(rows,) the middle of each row's second, in its clip."""
+        row = np.arange(self.offsets[-1]) - np.repeat(self.offsets[:-1], self.counts)
+        return np.asarray((row + 0.5) * ROW_S, np.float64)
 
     def spread(self, of_clips: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, d) -> (rows, d): each clip's vector on each of its rows."""
