@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.artifact import write_json
+from model.datasets.extras import makers_of
 from model.datasets.table import Dataset, Ragged, features_folder, pairs_digest, write_array
 from model.errors import BadDataset
 from model.features.extractors import identity
@@ -116,8 +117,16 @@ def read_layout(dataset: Dataset, profile: str) -> Layout:
             f"the {profile!r} features of {dataset.folder} were made by other extractors ({found}): "
             "run `yuyin features extract` again"
         )
-    tags = tuple(np.unique(tags_of(dataset)).tolist())
-    return Layout(tuple(loaded.video), tuple(loaded.music), tags)
+    extras = made.get("extras", {})
+    for name, maker in makers_of(loaded).items():
+        if not extras.get(name, maker).startswith(maker):
+            raise BadDataset(
+                f"{name!r} of {dataset.folder} was made by another extractor ({extras[name]}): "
+                f"run `yuyin features extract --with {name}` again"
+            )
+    music = (*loaded.music, *(name for name in extras if name in MUSIC_ROLES))
+    video = (*loaded.video, *(name for name in extras if name not in MUSIC_ROLES))
+    return Layout(video, music, tuple(np.unique(tags_of(dataset)).tolist()))
 
 
 def tags_of(dataset: Dataset) -> NDArray[np.str_]:
@@ -158,7 +167,7 @@ def valence_of(dataset: Dataset, profile: str, layout: Layout) -> NDArray[np.flo
 
 
 def clip_spans(dataset: Dataset, profile: str) -> Ragged | None:
-    """(sum n, 2) start and end of every clip's segments, in its track's time; None where a clip is one segment.
+    """(sum n, 2) start and end of every clip's segments, in its track's time; None if a clip is one segment.
 
     Raises:
         BadDataset: if a clip has none.

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Keep = Literal["loss", "mrr", "r10", "last"]
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +18,13 @@ class TrainConfig:
     first_moment: float = 0.9  # Adam's beta_1, or SGD's momentum
     weight_decay: float = 0.0  # decoupled (AdamW); Adam without
     schedule: Literal["constant", "one_cycle"] = "constant"
+    decay: float = 1.0  # the learning rate's factor over every 1,000 steps (UT-CMVMR: .96)
     clip_norm: float = 0.0  # of the whole gradient; 0 leaves it
     one_clip_per_track: bool = False  # in a batch: other clips of the anchor's track are false negatives
     keep: Keep = "loss"  # which epoch: least evaluation loss, best MRR or R@10, or the end
     patience: int = 0  # stop after so many epochs without a better one; 0 never does
     limit_s: float = 0.0  # stop after so many seconds of training; 0 never does
-    precision: Literal["float32", "bfloat16"] = "float32"  # of matrix products in training
+    precision: Precision = "float32"  # of matrix products in training
     seed: int = 0
 
 

@@ -59,7 +59,10 @@ def test_embeds_as_torch_does(data: Path, run: Path, bundle: Path) -> None:
     for i in (0, 99):
         sequences = {name: dataset.features(name).row(i) for name in ("frames", "motion")}
         batch = {
-            name: (torch.from_numpy(np.array(each.values[None])), torch.ones(1, len(each.values), dtype=torch.bool))
+            name: (
+                torch.from_numpy(np.array(each.values[None])),
+                torch.ones(1, len(each.values), dtype=torch.bool),
+            )
             for name, each in sequences.items()
         }
         expected = system.embed_video(system.video_view(batch))[0].detach().numpy()

@@ -5,7 +5,20 @@ from typing import Annotated
 
 import typer
 
-from yuyin.cli import dataset, demo, doctor, evaluate, export, features, index, keys, recommend, serve, train
+from yuyin.cli import (
+    compare,
+    dataset,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    features,
+    index,
+    keys,
+    recommend,
+    serve,
+    train,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -42,4 +55,5 @@ app.add_typer(dataset.app, name="dataset", rich_help_panel="Train")
 app.add_typer(features.app, name="features", rich_help_panel="Train")
 app.command(rich_help_panel="Train")(train.train)
 app.command(rich_help_panel="Train")(evaluate.evaluate)
+app.command(rich_help_panel="Train")(compare.compare)
 app.command(rich_help_panel="Train")(export.export)

@@ -1,52 +1,23 @@
-"""`yuyin dataset`: pairs of video and music for training, from the shop's own list or from our generator."""
+"""`yuyin dataset`: pairs of video and music for training, from finished ads, features or our generators."""
 
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from model.errors import BadOptions
+from yuyin.cli.adsynth import adsynth
 from yuyin.cli.options import AsJson, Processes, cores
+from yuyin.cli.prepare import prepare
 from yuyin.cli.progress import bar
 
 app = typer.Typer(no_args_is_help=True, help="Make datasets: pairs of video and music.")
+app.command()(prepare)
+app.command()(adsynth)
 
 Out = Annotated[Path, typer.Option("-o", "--out", help="The dataset folder to write.")]
-
-
-@app.command()
-def prepare(
-    pairs: Annotated[
-        Path,
-        typer.Option(
-            "--pairs", exists=True, dir_okay=False, help="video,music,start_s,category[,tag,split,group]"
-        ),
-    ],
-    out: Out,
-    as_json: AsJson = False,
-) -> None:
-    """Check your own list of finished ads and make it a dataset.
-
-    PAIRS is a CSV with the header `video,music,start_s,category`, and if you like `tag`, `split` (train,
-    evaluation, test) and `group` (what must not be split). Paths are relative to the CSV; nothing is
-    copied. Rows that cannot be used are listed with the reason and left out (exit status 1).
-    """
-    from model.datasets.prepare import prepare_pairs
-
-    report = prepare_pairs(pairs, out)
-    if as_json:
-        typer.echo(json.dumps(asdict(report)))
-    else:
-        for warning in report.warnings:
-            typer.echo(f"note: {warning}", err=True)
-        for line, reason in report.dropped:
-            typer.echo(f"{pairs}:{line}: left out: {reason}", err=True)
-        typer.echo(
-            f"{out}: {report.kept} pairs of {report.tracks} tracks kept, {len(report.dropped)} left out"
-        )
-        typer.echo(f"next: yuyin features extract {out}")
-    raise typer.Exit(1 if report.dropped else 0)
 
 
 @app.command()
@@ -73,3 +44,57 @@ def synth(
             test_only=test_only,
         )
     typer.echo(f"{out}: {pairs} pairs\nnext: yuyin features extract {out}")
+
+
+@app.command("import")
+def import_(
+    file: Annotated[
+        Path,
+        typer.Argument(exists=True, dir_okay=False, help="An .npz file; for 'features' a pairs.csv."),
+    ],
+    kind: Annotated[
+        Literal["ave", "muvi", "features"], typer.Option("--as", help="What FILE is.", show_default=False)
+    ],
+    out: Out,
+    emobase: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="With --as muvi: the file of their emobase functionals; leaves the pairs that it has.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the split, where FILE has none.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Make features that were extracted elsewhere a dataset.
+
+    'ave' and 'muvi' read the .npz files of AVE and MuVi-Sync. 'features' reads your own: FILE is a CSV with
+    the columns `pair_id`, `video.NAME` (any number of them), `music.audio`, and if you like `music.emotion`,
+    `music.rhythm`, `text`, `valence`, `track_id`, `category`, `tag`, `split` and `group`. Cells of features
+    name rows of .npy files, relative to FILE: `clips.npy:17` is one row, `clips.npy:40:52` a sequence of
+    rows, `clip17.npy` all rows of a file.
+    """
+    from model.datasets.imports.ave import read_ave
+    from model.datasets.imports.imported import write_imported
+    from model.datasets.imports.muvi import read_muvi
+    from model.datasets.imports.rows import read_features
+
+    if emobase is not None and kind != "muvi":
+        raise BadOptions("--emobase goes with --as muvi only: leave it out")
+    match kind:
+        case "ave":
+            imported = read_ave(file, seed)
+        case "muvi":
+            imported = read_muvi(file, seed, emobase)
+        case "features":
+            imported = read_features(file, seed)
+    report = write_imported(imported, out)
+    if as_json:
+        typer.echo(json.dumps(asdict(report)))
+        return
+    parts = ", ".join(f"{count} {split}" for split, count in report.pairs.items())
+    widths = ", ".join(f"{name} {width}" for name, width in report.widths.items())
+    typer.echo(f"{out}: {sum(report.pairs.values())} pairs of {report.tracks} tracks ({parts})")
+    typer.echo(f"features: {widths}; {report.categories or 'no'} categories")
+    typer.echo(f"next: yuyin compare {out}; yuyin train {out} -o runs/first")

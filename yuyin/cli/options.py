@@ -13,6 +13,14 @@ Store = Annotated[
 Processes = Annotated[
     int | None, typer.Option("--processes", min=1, help="Worker processes; default: one per core.")
 ]
+Vad = Annotated[
+    Path | None,
+    typer.Option(
+        "--vad",
+        envvar="YUYIN_VAD",
+        help="ONNX file of Silero VAD, which hears voices better than the signal alone; not part of YuYin.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of a table.")]
 
 DEFAULT_STORE = Path("store")

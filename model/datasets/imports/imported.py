@@ -1,0 +1,147 @@
+"""Pairs and their features as a reader found them in, a dataset folder and a report out.
+
+What is imported has no media: no paths, no times. A feature that was pooled has one row a pair.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.datasets.layout import Layout, write_features
+from model.datasets.splits import split_groups
+from model.datasets.table import SPLITS, TEXT_COLUMNS, Ragged, write_dataset
+from model.errors import BadDataset
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """n pairs, and everything that is known of them."""
+
+    kind: str  # ave, muvi or features; also the name of the profile
+    pair_id: NDArray[np.str_]  # (n,)
+    track_id: NDArray[np.str_]  # (n,)
+    category: NDArray[np.str_]  # (n,) all "" if pairs have none
+    tag: NDArray[np.str_]  # (n,) "" where it is the category
+    split: NDArray[np.str_]  # (n,)
+    group: NDArray[np.str_]  # (n,)
+    layout: Layout
+    features: Mapping[str, Ragged]  # every name of `layout`
+    tag_vectors: NDArray[np.float32] | None  # (len(layout.tags), d)
+    made_by: Mapping[str, Any]  # the digests of what was read, and the seed of the split if it was drawn
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What was written."""
+
+    pairs: dict[str, int]  # by split
+    tracks: int
+    categories: int  # 0 if pairs have none
+    widths: dict[str, int]  # by feature
+
+
+def write_imported(imported: Imported, folder: Path) -> ImportReport:
+    """Write the features, then the pairs; nothing at all if something is wrong with either.
+
+    Raises:
+        BadDataset: for a value that is NaN or infinite, a training part that lacks pairs or a category.
+    """
+    _check_pairs(imported)
+    layout, made_by = imported.layout, dict(imported.made_by)
+    write_features(
+        folder, imported.pair_id, imported.kind, layout, imported.features, imported.tag_vectors, made_by
+    )
+    unknown = len(imported.pair_id)
+    columns = {name: getattr(imported, name, np.full(unknown, "")) for name in TEXT_COLUMNS}
+    columns |= {"length_s": np.zeros(unknown), "start_s": np.zeros(unknown)}
+    manifest = {
+        "kind": imported.kind,
+        "made_by": made_by,
+        "categories": sorted(set(imported.category.tolist()) - {""}),
+        "tags": sorted(set(imported.tag.tolist()) - {""}),
+    }
+    write_dataset(folder, manifest, columns)
+    return ImportReport(
+        pairs={split: int((imported.split == split).sum()) for split in SPLITS},
+        tracks=len(np.unique(imported.track_id)),
+        categories=len(manifest["categories"]),
+        widths={name: each.values.shape[1] for name, each in sorted(imported.features.items())},
+    )
+
+
+def pooled(values: NDArray[Any]) -> Ragged:
+    """(n, d): one row a pair."""
+    count = len(values)
+    return Ragged(np.asarray(values, np.float32), np.zeros(count), np.arange(count + 1, dtype=np.int64))
+
+
+def draw_split(
+    category: NDArray[np.str_], group: NDArray[np.str_], seed: int, *, test: float, evaluation: float
+) -> NDArray[np.str_]:
+    """(n,) a split in which no group is torn, each category in proportion as well as groups allow.
+
+    Args:
+        category: (n,).
+        group: (n,).
+        seed: other seed, other split.
+        test: share of all pairs.
+        evaluation: share of what is left.
+    """
+    rng = np.random.default_rng(seed)
+    split = np.where(split_groups(category, group, rng, test) == "evaluation", "test", "train")
+    rest = np.flatnonzero(split == "train")
+    split = split.astype("<U10")
+    split[rest] = split_groups(category[rest], group[rest], rng, evaluation)
+    return split.astype(np.str_)
+
+
+def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    """Those arrays of an .npz file.
+
+    Raises:
+        BadDataset: if it is none, or lacks one.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in names}
+    except (OSError, EOFError, ValueError, TypeError, BadZipFile) as error:  # TypeError: of an .npy file
+        raise BadDataset(
+            f"{path} cannot be read as an .npz file of arrays ({error}): export it again"
+        ) from error
+    except KeyError as error:
+        raise BadDataset(f"{path} lacks an array ({error.args[0]}): it is no file of this kind") from error
+
+
+def check_lengths(path: Path, arrays: Mapping[str, NDArray[Any]], rows: int) -> None:
+    """Raise `BadDataset` unless every array has that many rows."""
+    for name, array in arrays.items():
+        if len(array) != rows:
+            raise BadDataset(f"{name!r} of {path} has {len(array)} rows, not {rows}: export it again")
+
+
+def _check_pairs(imported: Imported) -> None:
+    splits = {split: imported.split == split for split in SPLITS}
+    if not splits["test"].all():
+        for split in ("train", "evaluation"):
+            if splits[split].sum() < 2:
+                raise BadDataset(
+                    f"the split {split!r} has {splits[split].sum()} pairs, at least 2 are needed: "
+                    "split the pairs anew, or call all of them 'test'"
+                )
+        _check_known("category", imported.category, splits["train"])
+    if "" in imported.category and (imported.category != "").any():
+        raise BadDataset("some pairs have a category and some have none: give each one, or none at all")
+
+
+def _check_known(what: str, labels: NDArray[np.str_], train: NDArray[np.bool_]) -> None:
+    unseen = sorted(set(labels.tolist()) - set(labels[train].tolist()))
+    if unseen:
+        raise BadDataset(
+            f"no training pair has the {what} {unseen[0]!r}, so a system cannot know it: "
+            "move some of its pairs to 'train', or leave them out"
+        )
