@@ -1,18 +1,17 @@
 """A dataset folder with media in, the features of its pictures and of the clips under them out."""
 
-import hashlib
-import io
 import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.artifact import canonical_json, write_file, write_json
+from model.artifact import write_json
 from model.datasets.table import (
     NUMBER_COLUMNS,
     TEXT_COLUMNS,
@@ -22,7 +21,7 @@ from model.datasets.table import (
     pairs_digest,
     write_pairs,
 )
-from model.datasets.workers import as_ready
+from model.datasets.tracks import Arrays, TrackJob, keep, kept, track_jobs, work_off, write_result
 from model.errors import BadDataset, MediaError
 from model.features.extractors import Profile, identity
 from model.features.segments import is_functional
@@ -53,18 +52,6 @@ class ExtractReport:
     dropped: tuple[Dropped, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _TrackJob:
-    """All pairs of one track: its music is decoded once."""
-
-    music: Path
-    videos: tuple[Path, ...]
-    starts_s: tuple[float, ...]
-    rows: tuple[int, ...]  # of the pairs
-    profile: Profile
-    result: Path  # .npz to leave behind
-
-
 def extract_features(
     dataset_folder: Path, profile: Profile, *, processes: int, progress: Callable[[int, int], None]
 ) -> ExtractReport:
@@ -90,13 +77,8 @@ def extract_features(
     if _finished(folder, dataset, recipe):
         progress(len(dataset), len(dataset))
         return ExtractReport(len(dataset), ())
-    jobs = _jobs(dataset, profile, folder / "unfinished", recipe)
-    left = [job for job in jobs if not job.result.exists()]
-    done = len(dataset) - sum(len(job.rows) for job in left)
-    progress(done, len(dataset))
-    for number, _ in as_ready(_extract_track, left, processes):
-        done += len(left[number].rows)
-        progress(done, len(dataset))
+    jobs = track_jobs(dataset, folder / "unfinished", recipe)
+    work_off(partial(_extract_track, profile), jobs, processes, progress)
     report = _assemble(dataset, jobs, folder, profile, recipe)
     shutil.rmtree(folder / "unfinished")
     return report
@@ -123,66 +105,32 @@ def _finished(folder: Path, dataset: Dataset, recipe: dict[str, Any]) -> bool:
     )
 
 
-def _jobs(dataset: Dataset, profile: Profile, unfinished: Path, recipe: dict[str, Any]) -> list[_TrackJob]:
-    unfinished.mkdir(parents=True, exist_ok=True)
-    music_paths = dataset.pairs["music_path"]
-    if "" in music_paths or "" in dataset.pairs["video_path"]:
-        raise BadDataset(f"{dataset.folder} has pairs without media: its features must come with it")
-    jobs = []
-    for music_path in np.unique(music_paths):
-        rows = np.flatnonzero(music_paths == music_path)
-        music = dataset.folder / str(music_path)
-        videos = tuple(dataset.folder / str(path) for path in dataset.pairs["video_path"][rows])
-        starts_s = tuple(dataset.pairs["start_s"][rows].tolist())
-        media = [_stamp(path) for path in (music, *videos)]
-        key = hashlib.sha256(canonical_json([recipe, media, starts_s]).encode()).hexdigest()[:24]
-        result = unfinished / f"{key}.npz"
-        jobs.append(_TrackJob(music, videos, starts_s, tuple(rows.tolist()), profile, result))
-    return sorted(jobs, key=lambda job: -len(job.rows))  # the longest first: no process waits for a late one
-
-
-def _stamp(path: Path) -> list[Any]:
-    """What tells a changed file from the one that a kept result was made of."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return [str(path), None]
-    return [str(path), stat.st_size, stat.st_mtime_ns]
-
-
-def _extract_track(job: _TrackJob) -> None:
-    arrays: dict[str, NDArray[Any]] = {}
+def _extract_track(profile: Profile, job: TrackJob) -> None:
+    arrays: Arrays = {}
     reasons = [""] * len(job.rows)
     lengths_s = np.zeros(len(job.rows))
     for i, path in enumerate(job.videos):
         try:
-            lengths_s[i], found = _picture(path, job.profile)
+            lengths_s[i], found = _picture(path, profile)
         except (MediaError, OSError) as error:
             reasons[i] = f"{path.name}: {error}"
             continue
         for key, sequence in found.items():
-            _keep(arrays, f"{i}.{key}", sequence)
+            keep(arrays, f"{i}.{key}", sequence)
     usable = [i for i, reason in enumerate(reasons) if not reason]
     try:
-        clips = _music(job, usable, lengths_s)
+        clips = _music(profile, job, usable, lengths_s)
     except (MediaError, OSError) as error:
         clips = {}
         reasons = [reason or f"{job.music.name}: {error}" for reason in reasons]
     for i in usable:
         if i in clips:
             for key, sequence in clips[i].items():
-                _keep(arrays, f"{i}.{key}", sequence)
+                keep(arrays, f"{i}.{key}", sequence)
         else:
             reasons[i] = reasons[i] or f"{job.music.name} ends before {job.starts_s[i]:g} s"
     arrays["reasons"], arrays["lengths_s"] = np.array(reasons, np.str_), lengths_s
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    write_file(job.result, buffer.getvalue())
-
-
-def _keep(arrays: dict[str, NDArray[Any]], name: str, sequence: Sequence) -> None:
-    arrays[name] = sequence.values.astype(np.float32)
-    arrays[f"{name}.times"] = sequence.times_s.astype(np.float64)
+    write_result(job.result, arrays)
 
 
 def _picture(path: Path, profile: Profile) -> tuple[float, dict[str, Sequence]]:
@@ -191,16 +139,16 @@ def _picture(path: Path, profile: Profile) -> tuple[float, dict[str, Sequence]]:
 
 
 def _music(
-    job: _TrackJob, usable: list[int], lengths_s: NDArray[np.float64]
+    profile: Profile, job: TrackJob, usable: list[int], lengths_s: NDArray[np.float64]
 ) -> dict[int, dict[str, Sequence]]:
     """For each usable pair whose clip begins inside the track: its segments and features."""
     sounds = {
         rate_hz: Sound(read_audio(job.music, rate_hz), rate_hz)
-        for rate_hz in {extractor.rate_hz for extractor in job.profile.music.values()}
+        for rate_hz in {extractor.rate_hz for extractor in profile.music.values()}
     }
     duration_s = min(sound.duration_s for sound in sounds.values())
     spans = {
-        i: _segments(job.starts_s[i], float(lengths_s[i]), duration_s)
+        i: clip_segments(job.starts_s[i], float(lengths_s[i]), duration_s)
         for i in usable
         if job.starts_s[i] < duration_s
     }
@@ -209,7 +157,7 @@ def _music(
     segments = np.concatenate(list(spans.values()))
     ends = np.cumsum([len(span) for span in spans.values()])
     clips = {i: {SEGMENTS: Sequence(span.astype(np.float32), span.mean(axis=1))} for i, span in spans.items()}
-    for key, extractor in job.profile.music.items():
+    for key, extractor in profile.music.items():
         whole = extractor(sounds[extractor.rate_hz], segments)
         functional = is_functional(whole.times_s, segments)
         for (i, span), end in zip(spans.items(), ends, strict=True):
@@ -222,13 +170,14 @@ def _music(
     return clips
 
 
-def _segments(start_s: float, length_s: float, duration_s: float) -> NDArray[np.float64]:
+def clip_segments(start_s: float, length_s: float, duration_s: float) -> NDArray[np.float64]:
+    """(n, 2) starts and ends of the segments of the clip under a picture, in the track's own time."""
     starts = GRID.span_starts(start_s, length_s, duration_s)
     return np.stack([starts, np.minimum(starts + GRID.segment_s, duration_s)], axis=1)
 
 
 def _assemble(
-    dataset: Dataset, jobs: list[_TrackJob], folder: Path, profile: Profile, recipe: dict[str, Any]
+    dataset: Dataset, jobs: list[TrackJob], folder: Path, profile: Profile, recipe: dict[str, Any]
 ) -> ExtractReport:
     """Put the tracks' results together in the pairs' order; features.json is written last."""
     keys = (*profile.video, *profile.music, SEGMENTS)
@@ -242,20 +191,20 @@ def _assemble(
                     dropped[row] = str(arrays["reasons"][i])
                     continue
                 length_s[row] = arrays["lengths_s"][i]
-                found[row] = {key: Sequence(arrays[f"{i}.{key}"], arrays[f"{i}.{key}.times"]) for key in keys}
+                found[row] = {key: kept(arrays, f"{i}.{key}") for key in keys}
     if not found:
         raise BadDataset(f"no pair of {dataset.folder} can be used ({next(iter(dropped.values()))})")
     rows = sorted(found)
     for key in keys:
         Ragged.stack([found[row][key] for row in rows]).write(folder, key)
     pairs = {**dataset.pairs, "length_s": length_s}
-    kept = {name: pairs[name][rows] for name in TEXT_COLUMNS + NUMBER_COLUMNS}
+    left = {name: pairs[name][rows] for name in TEXT_COLUMNS + NUMBER_COLUMNS}
     report = ExtractReport(
         len(rows),
         tuple(Dropped(str(dataset.pairs["pair_id"][row]), dropped[row]) for row in sorted(dropped)),
     )
-    write_pairs(dataset.folder, kept)
+    write_pairs(dataset.folder, left)
     lost = [asdict(drop) for drop in report.dropped]
-    made = {"recipe": recipe, "pairs": pairs_digest(kept["pair_id"]), "dropped": lost}
+    made = {"recipe": recipe, "pairs": pairs_digest(left["pair_id"]), "dropped": lost}
     write_json(folder / "features.json", made)
     return report

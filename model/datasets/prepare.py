@@ -90,7 +90,7 @@ def prepare_pairs(pairs_csv: Path, out: Path) -> PrepareReport:
     }
     write_dataset(out, manifest, columns)
     tracks = len(set(columns["track_id"].tolist()))
-    return PrepareReport(len(good), tracks, tuple(dropped), _warnings(columns))
+    return PrepareReport(len(good), tracks, tuple(dropped), split_warnings(columns))
 
 
 def _read_rows(pairs_csv: Path) -> list[tuple[int, dict[str, str]]]:
@@ -132,7 +132,7 @@ def _check_row(row: dict[str, str], base: Path, digests: dict[Path, str]) -> _Pa
         if not path.is_file():
             return f"there is no file {path}"
     try:
-        length_s = _length_s(video)
+        length_s = picture_length_s(video)
         clip = read_audio(music, PROBE_RATE_HZ, start_s=start_s, duration_s=PROBE_S)
     except (MediaError, OSError) as error:
         return f"{video.name} with {music.name}: {error}"
@@ -170,7 +170,7 @@ def _wrong_text(row: dict[str, str]) -> str | None:
     return None
 
 
-def _length_s(video: Path) -> float:
+def picture_length_s(video: Path) -> float:
     """Length by the packets' times; also shows that the header can be read."""
     limits = VideoLimits()
     with open_source(video, limits) as file, open_container(file, "video") as container:
@@ -195,8 +195,8 @@ def _columns(good: dict[str, _Pair], out: Path, *, given_split: bool) -> dict[st
         "group": group,
         "length_s": np.array([pair.length_s for pair in pairs]),
         "start_s": np.array([pair.start_s for pair in pairs]),
-        "video_path": np.array([_seen_from(out, pair.video) for pair in pairs]),
-        "music_path": np.array([_seen_from(out, pair.music) for pair in pairs]),
+        "video_path": np.array([seen_from(out, pair.video) for pair in pairs]),
+        "music_path": np.array([seen_from(out, pair.music) for pair in pairs]),
     }
 
 
@@ -206,11 +206,13 @@ def _pair_id(pair: _Pair) -> str:
     return hashlib.sha256(canonical_json(what).encode()).hexdigest()[:16]
 
 
-def _seen_from(folder: Path, path: Path) -> str:
+def seen_from(folder: Path, path: Path) -> str:
+    """How a path is written in a dataset folder: relative to it."""
     return os.path.relpath(path.resolve(), folder.resolve())
 
 
-def _warnings(columns: dict[str, NDArray[Any]]) -> tuple[str, ...]:
+def split_warnings(columns: dict[str, NDArray[Any]]) -> tuple[str, ...]:
+    """What is odd about the splits of a dataset's columns."""
     splits = set(columns["split"].tolist())
     warnings = [f"the split {name!r} is empty" for name in ("train", "evaluation") if name not in splits]
     if splits == {"test"}:

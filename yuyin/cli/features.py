@@ -1,12 +1,15 @@
 """`yuyin features`: a dataset's media in, its features out."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from yuyin.cli.options import Processes, cores
+from yuyin.cli.options import Processes, Vad, cores
 from yuyin.cli.progress import bar
+
+if TYPE_CHECKING:
+    from model.features.voice import VoiceDetector
 
 app = typer.Typer(no_args_is_help=True, help="Compute the frozen features that towers are trained on.")
 
@@ -22,20 +25,51 @@ def extract(
     profile: Annotated[
         str, typer.Option(help="Which extractors; 'lite' needs nothing to download.")
     ] = "lite",
+    extras: Annotated[
+        str,
+        typer.Option(
+            "--with",
+            metavar="NAMES",
+            help="Inputs that few systems read, such as rhythm,flow,voice; 'flow' needs the train extra.",
+        ),
+    ] = "",
+    vad: Vad = None,
     processes: Processes = None,
 ) -> None:
     """Run the profile's extractors over every pair of DATASET.
 
-    Can be stopped and run again: a finished row is never computed twice.
+    Can be stopped and run again: a finished row is never computed twice. With --with, the beats of the music
+    (`rhythm`), the optical flow of the picture (`flow`) or the voice-over in the video's own sound (`voice`)
+    go beside the profile's features, which stay as they are.
     """
     from model.datasets.extract import extract_features
+    from model.datasets.extras import check_extras
     from model.features.profiles import load_profile
+    from model.features.voice import voice_detector
 
+    names = [name.strip() for name in extras.split(",") if name.strip()]
+    check_extras(names)
+    detector = voice_detector(vad)
     with bar(f"extracting {profile}") as progress:
         report = extract_features(
             dataset, load_profile(profile), processes=processes or cores(), progress=progress
         )
     for pair in report.dropped:
         typer.echo(f"left out: {pair}", err=True)
+    if names:
+        _extract_extras(dataset, profile, names, detector, processes or cores())
     typer.echo(f"{dataset}: features of {report.pairs} pairs\nnext: yuyin train {dataset} -o runs/first")
     raise typer.Exit(1 if report.dropped else 0)
+
+
+def _extract_extras(
+    dataset: Path, profile: str, names: list[str], detector: "VoiceDetector", processes: int
+) -> None:
+    from model.datasets.extras import extract_extras
+
+    with bar(f"extracting {', '.join(names)}") as progress:
+        report = extract_extras(dataset, profile, names, detector, processes=processes, progress=progress)
+    if report.soundless:
+        typer.echo(
+            f"note: the videos of {len(report.soundless)} pairs have no sound, so no voice-over", err=True
+        )
