@@ -109,8 +109,9 @@ def settings_page() -> str:
         _table(header, _settings(Settings, "YUYIN_")),
         "Each entry of `YUYIN_KEYS`, and of the file `YUYIN_KEYS_FILE`, is an object with:",
         _table(("field", *header[1:]), _settings(KeyEntry, "")),
-        "The command line reads two more places: `YUYIN_STORE` is the default of every `--store`, and "
-        "`YUYIN_KEY` is the key of `yuyin recommend --server` ([cli.md](cli.md)).",
+        "The command line reads three more places: `YUYIN_STORE` is the default of every `--store`, "
+        "`YUYIN_KEY` is the key of `yuyin recommend --server`, and `YUYIN_VAD` is the voice detector of "
+        "`yuyin features extract` and `yuyin dataset prepare` ([cli.md](cli.md)).",
     ]
     return _page(parts)
 
