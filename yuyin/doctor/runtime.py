@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 CUDA = "pip uninstall -y onnxruntime faiss-cpu, then in the checkout: pip install -e '.[cuda]'"
 TWINS = (("onnxruntime", "onnxruntime-gpu"), ("faiss-cpu", "faiss-gpu"))  # two builds of one folder
-TRAINING = ("torch", "onnx", "matplotlib", "pyarrow", "pillow")
+TRAINING = ("torch", "onnx", "matplotlib", "opencv-python-headless", "pyarrow", "pillow", "scikit-learn")
 NORM_TOLERANCE = 1e-3
 SAME_WITHIN, OTHER_BEYOND = 1e-5, 1e-3  # float32 noise; what another input must change at least
 ROWS, DIM, NEAREST = 1000, 32, 10

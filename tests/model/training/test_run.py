@@ -102,7 +102,10 @@ def test_a_measurement_says_what_was_measured(run: Path, paired: Path) -> None:
     assert (measured.subject.kind, measured.subject.name) == ("run", "run")
     assert measured.subject.training["pairs"] == {"train": 200, "evaluation": 60, "test": 60}
     assert measured.subject.training["dataset_id"] == dataset.id
-    assert measured.evaluation == evaluate_scores(measured.scores, measured.column("track_id"), split="test")
+    tracks = measured.column("track_id")
+    alone = evaluate_scores(measured.scores, tracks, split="test")
+    for direction in ("V->M", "M->V"):
+        assert measured.evaluation.result("strict", direction) == alone.result("strict", direction)  # type: ignore[arg-type]  # a Literal
     assert measured.column("split").tolist() == ["test"] * 60
 
 
