@@ -22,7 +22,6 @@ from index_builder.writer import Indexed, keep_bundle, write_snapshot
 from model.bundle import Bundle
 from model.errors import BadPool, Corrupt
 from model.features.extractors import identity
-from model.features.profiles import load_profile
 from model.features.store import FeatureKey, FeatureStore
 
 STAGES = ("bundle", "read", "embed", "write", "gate", "commit", "activate", "done")
@@ -219,7 +218,7 @@ def _embed(job: BuildJob, bundle: Bundle, pool: Pool, clock: _Clock) -> _Embedde
 
 def feature_names(bundle: Bundle) -> dict[str, str]:
     """What is stored of every track: key in the profile -> extractor@version."""
-    extractors = load_profile(bundle.profile).music
+    extractors = bundle.music_extractors
     return {name: identity(extractor) for name, extractor in extractors.items()} | {FACTS: facts.EXTRACTOR}
 
 

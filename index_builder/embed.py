@@ -15,7 +15,6 @@ from index_builder.reader import Skipped
 from model.bundle import Bundle
 from model.errors import MediaError
 from model.features.extractors import MusicExtractor
-from model.features.profiles import load_profile
 from model.features.segments import segment_inputs
 from model.features.sequence import Sequence
 from model.features.sound import Sound
@@ -61,7 +60,7 @@ def embed_track(task: TrackTask) -> TrackVectors | Skipped:
     same bits in every build.
     """
     bundle = _bundle(task.bundle)
-    extractors = load_profile(bundle.profile).music
+    extractors = bundle.music_extractors
     track = _Track(task)
     try:
         if track.duration_s < SHORTEST_S:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from model.artifact import content_id, read_manifest
 from model.errors import Corrupt, Mismatch
-from model.features.extractors import Profile, identity
+from model.features.extractors import MusicExtractor, Profile, identity
 from model.features.profiles import load_profile
 from model.features.sequence import Sequence
 from model.grid import Grid
@@ -117,6 +117,12 @@ class Bundle:
     def input_names(self) -> dict[str, tuple[str, ...]]:
         """By tower, the names of what it takes: the keys of the profile."""
         return self.towers.input_names
+
+    @property
+    def music_extractors(self) -> dict[str, MusicExtractor]:
+        """Of the profile's extractors those whose features the music tower reads, by input name."""
+        read = self.input_names["music"]
+        return {name: each for name, each in load_profile(self.profile).music.items() if name in read}
 
     @property
     def categories(self) -> tuple[str, ...]:

@@ -51,13 +51,14 @@ class Tower:
     def embed(self, batch: Several[Mapping[str, Sequence]]) -> NDArray[np.float32]:
         """The sequences of b things to (b, d), rows of L2 norm 1.
 
-        A value that is not finite counts as the training mean, inside the graph.
+        A value that is not finite counts as the training mean, inside the graph. What a profile offers
+        beyond the tower's inputs is left alone: not every system reads all.
 
         Raises:
-            Mismatch: if an input is missing, unknown, empty or of another width.
+            Mismatch: if an input is missing, empty or of another width.
         """
         for item in batch:
-            if set(item) != set(self.widths):
+            if not set(self.widths) <= set(item):
                 raise Mismatch(f"the {self.name} tower takes {sorted(self.widths)}, not {sorted(item)}")
         feed: dict[str, NDArray[Any]] = {}
         for name, width in self.widths.items():

@@ -62,7 +62,7 @@ def tower_graphs(system: System) -> dict[str, onnx.ModelProto]:
     if system.reads_query_text:
         raise BadOptions("this system reads each video's tag, which a service is not told: train it without")
     graphs = {side: _sequence_graph(system, side) for side in ("video", "music")}
-    if system.text_view is not None:
+    if system.text_view is not None and type(system).embed_text is not System.embed_text:
         width = len(system.text_view.mean)
         graphs["text"] = _graph(
             _TextTower(system), "text", [torch.zeros(TRACE_BATCH, width)], ["text"], {"text": {0: "batch"}}

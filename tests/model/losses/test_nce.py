@@ -88,6 +88,21 @@ def test_gradient_pulls_the_partner_pushes_the_rest_and_leaves_the_ignored_alone
     assert softmax[0, 1] == 0
 
 
+def test_is_as_exact_under_bfloat16_autocast_as_without() -> None:
+    """Rounded to 8 bits, cosines over .07 would be wrong by as much as a softmax has to tell apart."""
+    x, y = unit(64, 16, 0).float(), unit(64, 16, 1).float()
+    own = torch.eye(64, dtype=torch.bool)
+    expected = nce(x, y, own, temperature=0.07, symmetric=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert (x @ y.T).dtype == torch.bfloat16  # so autocast is on here
+        found = nce(x, y, own, temperature=0.07, symmetric=True)
+        rounded = nce(x.bfloat16(), y.bfloat16(), own, temperature=0.07, symmetric=True)
+    assert found.dtype == rounded.dtype == torch.float32
+    assert torch.equal(found, expected)
+    again = nce(x.bfloat16().float(), y.bfloat16().float(), own, temperature=0.07, symmetric=True)
+    assert torch.equal(rounded, again)  # half inputs lose what they lost before, nothing more
+
+
 def test_refuses_a_temperature_that_is_not_positive() -> None:
     with pytest.raises(ValueError, match="positive"):
         nce(unit(2, 2, 0), unit(2, 2, 1), torch.eye(2, dtype=torch.bool), temperature=0.0)

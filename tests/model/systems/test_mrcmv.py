@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from model.losses.mrcmv import margin_triplet, pseudo_label
+from model.systems.attention import side_by_side
 from model.systems.batch import Batch, Dims
 from model.systems.mrcmv import ALL_TRACKS, MRCMV, PRESETS, MRCMVConfig
 from model.systems.system import MissingInput
@@ -75,6 +76,26 @@ def test_gate_is_its_equation(pairs: Pairs, look: Look) -> None:
     z = fused @ state["query_out.weight"].T + state["query_out.bias"]
     expected = z / np.linalg.norm(z, axis=1, keepdims=True)
     np.testing.assert_allclose(system.embed_video(batch.video).detach().numpy(), expected, atol=1e-5)
+
+
+def test_query_attends_to_itself_then_to_its_other_half(pairs: Pairs, look: Look) -> None:
+    """V' = CMA(SA(V), SA(A)) and A' = CMA(SA(A), SA(V)), averaged over their real rows."""
+    system = small(pairs.dims, gate=False)
+    _, batch = look(system, pairs)
+    assert system.beside is not None
+    (v, v_mask), (a, a_mask) = (
+        side_by_side(sequence) for sequence in (system.picture(batch.video), system.beside(batch.video))
+    )
+    sa_v, sa_a = system.query.self_attention
+    cma_v, cma_a = system.query.cross_attention
+    with torch.no_grad():
+        v_own, a_own = sa_v(v, v, v_mask), sa_a(a, a, a_mask)
+        seen, heard = cma_v(v_own, a_own, a_mask), cma_a(a_own, v_own, v_mask)
+        expected = torch.stack(
+            [seen[i][v_mask[i]].mean(0) + heard[i][a_mask[i]].mean(0) for i in range(len(batch))]
+        )
+        found = system.query((v, v_mask), (a, a_mask))
+    assert torch.allclose(found, expected, atol=1e-5)
 
 
 def test_cosine_ranks_as_the_distance_of_standardised_vectors(pairs: Pairs, look: Look) -> None:
