@@ -183,9 +183,11 @@ class Plan:
         if row.tuning == "tuned":
             preset = tuned(preset, winner, data.train_pairs)
         first = data is self.data[0] and row.id in LOOKED_INTO
+        place = [each.id for each in self.data].index(data.id)
+        start = place * row.draws if row.draws > 1 else 0  # other dice for another split
         return [
             self._job(data, row.system, preset, seed, grid=row.tuning == "grid", looks=first and seed == 0)
-            for seed in range(row.draws or self.budget.seeds)
+            for seed in range(start, start + (row.draws or self.budget.seeds))
         ]
 
     def _job(

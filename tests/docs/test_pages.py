@@ -21,7 +21,8 @@ EVERY_PAGE = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs")
 READERS = ("README", "editor", "integrator", "music-manager", "ml-engineer", "operator")
 PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in READERS)]
 LONGEST_LINES = 150
-OTHER_VARIABLES = {"YUYIN_KEY", "YUYIN_POOL", "YUYIN_VAD"}  # of the command line alone, of docker/compose.yaml
+# of the command line (key, detector) and of docker/compose.yaml
+OTHER_VARIABLES = {"YUYIN_KEY", "YUYIN_POOL", "YUYIN_VAD"}
 
 
 def name_of(path: Path) -> str:
