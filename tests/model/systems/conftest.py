@@ -1,6 +1,6 @@
 """Pairs in memory with an answer to find: both sides of a pair know one hidden vector."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import pytest
@@ -15,6 +15,15 @@ HIDDEN, LONGEST = 6, 4
 VIDEO = {"frames": 9, "motion": 4}
 MUSIC = {"audio": 11, "emotion": 7}
 TAGS, CATEGORIES = ("cup", "lamp", "sofa", "tent"), ("home", "outdoor")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small products gain nothing from more, and on a busy machine threads that wait for each other cost."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

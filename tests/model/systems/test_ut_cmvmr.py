@@ -184,7 +184,7 @@ def test_first_epochs_teach_tags_and_categories(pairs: Pairs, look: Look) -> Non
     _, batch = look(system, pairs)
     guess = 2 * (np.log(pairs.dims.tags) + np.log(pairs.dims.categories))  # knowing nothing
     optimizer = torch.optim.Adam(system.parameters(), lr=3e-3)
-    for _ in range(30):
+    for _ in range(12):
         optimizer.zero_grad()
         losses = system.loss(batch, 5)
         losses.total.backward()
