@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 SYSTEMS = {  # name: what `yuyin train` is told, and the size of its common space
     "dpvm": (["--preset", "C", "--set", "batch_size=8"], 128),
-    "ut_cmvmr": (["--preset", "tower", "--set", "batch_size=8"], 384),  # reads whole sequences
+    "ut_cmvmr": (["--preset", "tower", "--set", "batch_size=8"], 256),  # reads whole sequences
 }
 
 
