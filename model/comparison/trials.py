@@ -12,7 +12,6 @@ from typing import Any
 from model.systems.recipe import Preset, TrainConfig
 
 LEAST_STEPS = 8  # of an epoch: with fewer than 8 batches a recipe for 100,000 pairs hardly moves
-SMALLEST_BATCH = 64
 MOST_TRIALS = 8
 
 
@@ -53,7 +52,7 @@ def tuned(preset: Preset, number: int, train_pairs: int) -> Preset:
 
 def batch_size(training: TrainConfig, train_pairs: int) -> int:
     """The preset's, or less where an epoch would have too few batches."""
-    return min(training.batch_size, max(SMALLEST_BATCH, train_pairs // LEAST_STEPS))
+    return min(training.batch_size, max(training.least_batch, train_pairs // LEAST_STEPS))
 
 
 def _regularised(config: Any, trial: Trial) -> dict[str, float]:

@@ -88,7 +88,9 @@ class DCCA(System):
 
 _PAPER = Preset(
     DCCAConfig(),
-    TrainConfig(epochs=50, batch_size=1024, learning_rate=1e-3, weight_decay=1e-4, keep="r10"),
+    TrainConfig(
+        epochs=50, batch_size=1024, least_batch=512, learning_rate=1e-3, weight_decay=1e-4, keep="r10"
+    ),
 )
 PRESETS = {
     "paper": _PAPER,

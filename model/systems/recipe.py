@@ -13,6 +13,7 @@ class TrainConfig:
 
     epochs: int = 30
     batch_size: int = 1024
+    least_batch: int = 64  # a comparison on fewer pairs makes batches smaller, but not below
     optimizer: Literal["adam", "sgd"] = "adam"
     learning_rate: float = 1e-4
     first_moment: float = 0.9  # Adam's beta_1, or SGD's momentum

@@ -53,6 +53,11 @@ def test_an_epoch_has_at_least_eight_batches_where_there_are_pairs_for_it(pairs,
     assert batch_size(TrainConfig(batch_size=asked), pairs) == given
 
 
+def test_what_estimates_covariances_keeps_the_rows_for_it():
+    preset = load_system("dcca").presets["paper"]
+    assert [tuned(preset, 0, pairs).training.batch_size for pairs in (95_607, 1_654)] == [1024, 512]
+
+
 def test_a_grid_says_what_it_chose():
     preset = load_system("cca").presets["tuned"]
     assert in_words(preset.as_dict(), None) == "ridge 1, components 128, power 1"
