@@ -30,7 +30,7 @@ TRIALS: tuple[Trial | None, ...] = (  # None: as published
     Trial(3e-4, 0.01, 0.2, 1.0),
     Trial(1e-3, 0.1, 0.4, 2.0),
     Trial(1e-3, 0.01, 0.1, 0.5),
-    Trial(3e-4, 0.1, 0.4, 0.5),
+    Trial(3e-4, 0.1, 0.5, 0.5),
     Trial(1e-4, 0.01, 0.2, 2.0),
     Trial(1e-3, 0.0, 0.0, 1.0),
     Trial(3e-4, 0.0, 0.0, 2.0),

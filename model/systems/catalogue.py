@@ -11,6 +11,7 @@ from model.systems.system import System
 
 SYSTEMS = (
     "yuyin",
+    "yuyin_plus",
     "random",
     "cca",
     "dcca",
@@ -27,7 +28,7 @@ SYSTEMS = (
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One published system."""
+    """One system: published, or YuYin+."""
 
     name: str
     config: type  # its frozen dataclass of settings
@@ -42,6 +43,10 @@ def load_system(name: str) -> Kind:
             from model.systems import yuyin
 
             return Kind(name, yuyin.YuYinConfig, yuyin.YuYin, yuyin.PRESETS)
+        case "yuyin_plus":
+            from model.systems import yuyin_plus
+
+            return Kind(name, yuyin_plus.YuYinPlusConfig, yuyin_plus.YuYinPlus, yuyin_plus.PRESETS)
         case "random" | "cca" | "dcca" | "cevar" | "cbvmr" | "cmvae" | "cmmr" | "baseline_connect":
             return _baseline(name)
         case "mrcmv" | "dpvm" | "ut_cmvmr":

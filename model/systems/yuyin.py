@@ -112,8 +112,8 @@ class YuYin(System):
             self.text_projection = Projection(*sizes)
         if config.category:
             self.classifier = nn.Linear(config.common, wanted_categories(dims, "YuYin"))
-        self.video_linear: nn.Linear | None = None
-        self.music_linear: nn.Linear | None = None
+        self.video_linear: nn.Module | None = None
+        self.music_linear: nn.Module | None = None
         if config.linear_path:
             self.video_linear = nn.Linear(self.video_view.width, config.common, bias=False)
             self.music_linear = nn.Linear(self.music_view.width, config.common, bias=False)
@@ -125,7 +125,7 @@ class YuYin(System):
         With 2,000 real pairs a tuned linear map beats the plain recipe by half (docs/models.md 7.7); so the
         MLPs have to earn what they add to it.
         """
-        if self.video_linear is None or self.music_linear is None:
+        if not isinstance(self.video_linear, nn.Linear) or not isinstance(self.music_linear, nn.Linear):
             return
         sides = (joined(pairs.video).double().cpu().numpy(), joined(pairs.music).double().cpu().numpy())
         maps = ridge_cca(*sides, ridge=CCA_RIDGE, components=self.config.common, power=0.5)
@@ -133,6 +133,9 @@ class YuYin(System):
             length = np.linalg.norm(x @ matrix, axis=1).mean()
             layer.weight.zero_()
             layer.weight[: matrix.shape[1]] = torch.from_numpy(matrix.T / length)
+        self._silence()
+
+    def _silence(self) -> None:
         for projection in (self.video_projection, self.music_projection):
             projection.out.weight.zero_()
             projection.out.bias.zero_()
@@ -147,10 +150,7 @@ class YuYin(System):
 
     def embed_text(self, text: Tensor) -> Tensor:
         """(b, common) unit rows."""
-        if self.text_embedding is None or self.text_projection is None:
-            raise BadOptions("this YuYin was trained without text: train it with --set text=true")
-        z: Tensor = self.text_projection(self.text_embedding(text))
-        return z
+        return self._text(text)
 
     def before_projection(self, side: Literal["video", "music"], prepared: Prepared) -> Tensor:
         """(b, embedding): h_v or m, what Figs. 5 and 6 of the paper look at."""
@@ -172,7 +172,7 @@ class YuYin(System):
         matching = config.beta * match(z_v, z_m, own, ignored=same_track)
         embedded = [z_v, z_m]
         if sides.text is not None:
-            z_t = self.embed_text(sides.text)
+            z_t = self._text(sides.text)
             right = sides.same_text if config.text_positives == "tag" else own
             matching = matching + match(z_v, z_t, right) + match(z_m, z_t, right)
             embedded.append(z_t)
@@ -222,6 +222,12 @@ class YuYin(System):
     def _music(self, x: Tensor) -> Tensor:
         beside = None if self.music_linear is None else self.music_linear(x)
         z: Tensor = self.music_projection(self.fusion(x), beside)
+        return z
+
+    def _text(self, x: Tensor) -> Tensor:
+        if self.text_embedding is None or self.text_projection is None:
+            raise BadOptions("this YuYin was trained without text: train it with --set text=true")
+        z: Tensor = self.text_projection(self.text_embedding(x))
         return z
 
 
