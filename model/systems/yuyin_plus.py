@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from model.systems.batch import Batch, Dims, Prepared
-from model.systems.hubness import Hubness
+from model.systems.hubness import EXTRA, Hubness
 from model.systems.kernel_path import EXPONENTS, Chooser, Path, PathChoice, Side, fit_paths
 from model.systems.recipe import Preset, TrainConfig
 from model.systems.views import Pool, Pooled, View, joined
@@ -31,6 +31,7 @@ BANK = 1024  # training embeddings of either side that hubs are measured with
 class YuYinPlusConfig(YuYinConfig):
     """YuYin's fields with other values, and the switches of ours."""
 
+    common: int = 256 - EXTRA  # with the dimensions that take hubs down it is YuYin's 256
     pool: Pool = "mean_std"
     symmetric: bool = True
     mask_same_track: bool = True
