@@ -40,7 +40,7 @@ def contrastive(video: Tensor, music: Tensor, other: Tensor, margin: float) -> T
 
 @full_precision
 def polarity_penalty(video: Tensor, music: Tensor, polarity: Tensor) -> Tensor:
-    """The polarity-penalty metric loss (PPML, section IV.C), divided by n (n - 1) [choice].
+    """The polarity-penalty metric loss (PPML, section III.D, Eq. (12)), divided by n (n - 1) [choice].
 
         L = sum_k sum_{i != k}  P_ki rho_ki phi(v_k, m_i) - phi(v_k, m_k),  phi the cosine
 

@@ -19,7 +19,7 @@ class TrainConfig:
     first_moment: float = 0.9  # Adam's beta_1, or SGD's momentum
     weight_decay: float = 0.0  # decoupled (AdamW); Adam without
     schedule: Literal["constant", "one_cycle"] = "constant"
-    decay: float = 1.0  # the learning rate's factor over every 1,000 steps (UT-CMVMR: .96)
+    decay: float = 1.0  # the learning rate's factor after every 1,000 steps of `constant` (UT-CMVMR: .96)
     clip_norm: float = 0.0  # of the whole gradient; 0 leaves it
     one_clip_per_track: bool = False  # in a batch: other clips of the anchor's track are false negatives
     keep: Keep = "loss"  # which epoch: least evaluation loss, best MRR or R@10, or the end

@@ -14,16 +14,19 @@ music's theta depends on the video, so no index can hold it: `scores` sees every
 - Preset names `ae`, `a_se`, `se`, `se_r` are read as: averaged clips without unified targets; with them;
   the Transformer over the sequence of clips; and rhythm and flow added. `tower` is `se` without
   the look at each other: its thetas and rhos can be indexed.
-- These five are a third as wide as published and teach targets for 1 epoch: then an epoch of 21,536 pairs
-  costs 15 s of a core (bfloat16) and a matrix of 1,000 x 1,000 scores 26 s, not 40 s and 130 s. `paper`
-  has the published sizes and recipe, with rhythm and flow.
+- These five have a half to a third of the published widths, teach targets for 1 epoch and train for 60
+  epochs of batches of 256: then an epoch of 21,536 pairs costs 15 s of a core (bfloat16) and a matrix of
+  1,000 x 1,000 scores 26 s, not 40 s and 130 s. `paper` has the published sizes and recipe, with rhythm and
+  flow.
+- Left out of the released code: the linear layer behind each Transformer, Kaiming weights, p of deviation 1
+  (ours .02), and the limit of 7 clips.
 - Unified targets: the linear maps are taught tag and category for the first 5 epochs by a small Transformer
   on top (2 layers, 256 wide), in place of Conformers on raw media.
 - A wrong video or clip is one of another tag (in the released code it is the right one), and is seen
   together with the right partner, as in tests. No tag is read in tests.
 - Margin .2 where the code has 0, which does not part equal vectors.
 - Where pairs have no text, L_vtag, L_atag and the tag's terms of L_regular fall away, and wrong pairs are
-  of another category, or any other; `a_se`, `se`, `se_r` and `tower` want categories or tags to learn.
+  of another category, or any other; `a_se`, `se`, `se_r` and `tower` want categories to learn.
 """
 
 import math

@@ -19,6 +19,7 @@ from model.systems.system import System, embed_all
 from model.training.sampler import Table, batches, taken
 
 EVALUATION_ROWS = 1_000  # at most so many held-out pairs are looked at after an epoch
+DECAY_STEPS = 1_000  # after which the learning rate is multiplied with `TrainConfig.decay`
 TOGETHER_ROWS = 200  # of a system that has to look at every pair of them: .15 ms each
 
 
@@ -158,7 +159,7 @@ def _schedule(
         return torch.optim.lr_scheduler.OneCycleLR(
             optimizer, max_lr=config.learning_rate, total_steps=steps + 1, cycle_momentum=False
         )
-    return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    return torch.optim.lr_scheduler.StepLR(optimizer, DECAY_STEPS, gamma=config.decay)
 
 
 def _epoch(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 import torch
 
@@ -15,6 +16,7 @@ from model.systems.cca import CCA, CCAConfig
 from model.systems.cevar import CEVAR, CEVARConfig
 from model.systems.cmvae import CMVAE, CMVAEConfig
 from model.systems.dcca import DCCA, DCCAConfig
+from model.systems.graph import tower_graphs
 from model.systems.inputs import pooled_views
 from model.systems.pairwise import CMMR, CMMRConfig, Connect, ConnectConfig
 from model.systems.recipe import TrainConfig
@@ -120,6 +122,30 @@ def test_a_row_does_not_depend_on_its_batch(
             together = embed(side)
             alone = embed({key: x[3:4] for key, x in side.items()})
             torch.testing.assert_close(together[3:4], alone, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_exported_towers_are_the_modules(
+    name: str, make_pairs: Callable[..., Pairs], look: Callable[..., tuple]
+) -> None:
+    pairs = make_pairs()
+    system = made(name, pairs.dims)
+    _, train = look(system, pairs)
+    system.start(train)
+    system.settle(train)
+    graphs = tower_graphs(system.eval())
+    for rows in (np.arange(1), np.arange(2, 7)):
+        for side, sequences, view, embed in (
+            ("video", pairs.videos(rows), system.video_view, system.embed_video),
+            ("music", pairs.segments(rows), system.music_view, system.embed_music),
+        ):
+            feed = {key: sequences[key][0].numpy() for key in view.widths}
+            feed |= {f"{key}_mask": sequences[key][1].numpy() for key in view.widths}
+            session = ort.InferenceSession(
+                graphs[side].SerializeToString(), providers=["CPUExecutionProvider"]
+            )
+            (found,) = session.run(["embedding"], feed)
+            np.testing.assert_allclose(found, embed(view(sequences)).numpy(force=True), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", [name for name in BASELINES if name != "cca"])

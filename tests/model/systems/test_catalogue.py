@@ -57,6 +57,24 @@ def test_an_unknown_system_is_refused_with_those_there_are() -> None:
         load_system("vmnet")
 
 
+@pytest.mark.parametrize(
+    ("name", "recipe"),
+    [  # docs/models.md 3 and 4: published, or [choice] where it is silent
+        ("mrcmv", {"optimizer": "sgd", "first_moment": 0.9, "epochs": 150, "batch_size": 128}),
+        ("dpvm", {"first_moment": 0.5, "learning_rate": 1e-4, "batch_size": 16, "epochs": 100}),
+        (
+            "ut_cmvmr",
+            {"learning_rate": 3e-4, "decay": 0.96, "clip_norm": 3.0, "batch_size": 8192, "epochs": 200},
+        ),
+        ("cevar", {"learning_rate": 1e-4, "clip_norm": 1.0, "batch_size": 1024}),
+        ("cbvmr", {"learning_rate": 3e-4, "batch_size": 1000}),
+        ("cmvae", {"learning_rate": 1e-4, "weight_decay": 1e-3, "batch_size": 1024, "epochs": 50}),
+    ],
+)
+def test_paper_presets_have_their_papers_recipes(name: str, recipe: dict[str, object]) -> None:
+    assert asdict(load_system(name).presets["paper"].training).items() >= recipe.items()
+
+
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_every_preset_is_of_its_system_and_can_be_read_back(
     name: str, make_pairs: Callable[..., Pairs]

@@ -93,6 +93,23 @@ def test_embeddings_are_the_equations(path: str, pairs: Pairs, look: Look) -> No
         np.testing.assert_allclose(found, unit(expected), atol=1e-5)
 
 
+def test_paper_preset_has_the_sizes_of_the_page(make_pairs: Callable[..., Pairs]) -> None:
+    """docs/models.md 4.1."""
+    dims = make_pairs((1, 1, 1), video={"frames": 2048}, music={"audio": 768, "emotion": 988}).dims
+    with torch.device("meta"):
+        system = DPVM(dims, PRESETS["paper"].system)
+
+    def sizes(module: torch.nn.Module) -> list[tuple[int, int]]:
+        found = [each for each in module.modules() if isinstance(each, torch.nn.Linear)]
+        return sorted((each.in_features, each.out_features) for each in found)
+
+    encoder_and_decoder = [(128, 256), (256, 128), (256, 512), (512, 256)]
+    into_and_out = [(512, 768), (512, 2048), (768, 512), (2048, 512)]
+    assert sizes(system.content) == sorted(encoder_and_decoder + into_and_out)
+    assert sizes(system.emotion) == sorted([(2048, 256), (988, 256), (256, 128), (256, 128), (128, 3)])
+    assert sizes(system.fusion) == [(256, 128), (256, 256)]
+
+
 @pytest.mark.parametrize(("ppml", "fused_apart"), [(False, False), (True, False), (True, True)])
 def test_loss_is_half_content_half_emotion_and_fusion(
     ppml: bool, fused_apart: bool, pairs: Pairs, look: Look

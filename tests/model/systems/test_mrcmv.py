@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from model.losses.mrcmv import margin_triplet, pseudo_label
-from model.systems.attention import side_by_side
+from model.systems.attention import Block, side_by_side
 from model.systems.batch import Batch, Dims
 from model.systems.mrcmv import ALL_TRACKS, MRCMV, PRESETS, MRCMVConfig
 from model.systems.system import MissingInput
@@ -37,6 +37,18 @@ def pairs(make_pairs: Callable[..., Pairs]) -> Pairs:
 
 def count(system: torch.nn.Module) -> int:
     return sum(each.numel() for each in system.parameters())
+
+
+def test_paper_preset_has_its_sizes(make_pairs: Callable[..., Pairs]) -> None:
+    """docs/models.md 4.2: embeddings of 512 throughout; 8 heads are our choice."""
+    with torch.device("meta"):
+        system = MRCMV(make_pairs((1, 1, 1), video=VIDEO).dims, PRESETS["paper"].system)
+    blocks = [each for each in system.modules() if isinstance(each, Block)]
+    assert len(blocks) == 5  # SA and CMA of picture and voice, SA of the music
+    for each in blocks:
+        assert (each.attention.heads, each.attention.head_width) == (8, 64)
+        assert each.first_norm.normalized_shape == (512,)
+    assert system.query.gate.weight.shape == (1024, 1024)
 
 
 def test_music_does_not_depend_on_the_query(pairs: Pairs, look: Look) -> None:

@@ -203,7 +203,49 @@ def test_rhythm_and_flow_count_only_in_se_r(pairs: Pairs, look: Look) -> None:
         assert ("rhythm" in system.music_view.widths) == pace
     rows = pairs.rows("test")
     still = replace(table, video=dict(table.video) | {"flow": table.video["flow"] * 0})
-    assert not np.allclose(score_pairs(system, table, rows), score_pairs(system, still, rows))
+    silent = replace(table, music=dict(table.music) | {"rhythm": table.music["rhythm"] * 0})
+    moved = score_pairs(system, table, rows)
+    assert not np.allclose(moved, score_pairs(system, still, rows))
+    assert not np.allclose(moved, score_pairs(system, silent, rows))
+
+
+def test_clips_see_each_other_in_se_only(make_pairs: Callable[..., Pairs]) -> None:
+    dims = make_pairs((4, 2, 2)).dims
+    for name, sees in (("se", True), ("tower", True), ("a_se", False), ("ae", False)):
+        system = small(dims, **_differs(name))
+        assert (system.video.layer is not None) == sees == (system.music.layer is not None)
+        assert (system.taught is not None and len(system.taught) == 2) == (name != "ae")
+
+
+def test_paper_preset_has_the_sizes_of_its_code(make_pairs: Callable[..., Pairs]) -> None:
+    """docs/models.md 4.3."""
+    dims = make_pairs((1, 1, 1), video=VIDEO, music=MUSIC).dims
+    with torch.device("meta"):
+        system = UTCMVMR(replace(dims, text=768), PRESETS["paper"].system)
+    for stream in (system.video, system.music):
+        assert _linear(stream.encoder) == [(512, 1024), (1024, 768), (768, 768)]
+        assert stream.layer is not None
+        assert _linear(stream.layer.feed) == [(512, 1024), (1024, 512)]
+        assert _linear(stream.layer.attention)[0] == (512, 3)  # 3 heads of size 1
+    assert system.together is not None
+    assert _linear(system.together.layer.attention)[0] == (768, 300)  # 3 heads of 100
+    for theta in (system.theta_of_video, system.theta_of_music):
+        assert _linear(theta) == [(768, 512), (512, 256), (256, 256)]
+    assert _linear(system.theta_of_tag) == [(768, 256), (256, 256)]
+    assert _linear(system.rho_of_theta) == [(256, 768), (768, 768)]
+    assert _linear(system.matcher) == [(1536, 768), (768, 384), (384, 2)]
+    tables = [each.num_embeddings for each in system.modules() if isinstance(each, torch.nn.Embedding)]
+    assert sorted(tables) == [18, 49, 65, 65]
+    assert PRESETS["paper"].system.dropout == 0.8
+
+
+def _linear(module: torch.nn.Module | None) -> list[tuple[int, int]]:
+    assert module is not None
+    return [
+        (each.in_features, each.out_features)
+        for each in module.modules()
+        if isinstance(each, torch.nn.Linear)
+    ]
 
 
 def test_presets_run_without_text_and_say_what_else_is_missing(make_pairs: Callable[..., Pairs]) -> None:
