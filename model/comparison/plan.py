@@ -34,7 +34,7 @@ class Budget:
         """Refuse what cannot be; raises `BadOptions`."""
         if not 1 <= self.trials <= MOST_TRIALS:
             raise BadOptions(f"--trials {self.trials} cannot be: choose 1 to {MOST_TRIALS}")
-        if self.seeds < 1 or self.limit_s < 0:
+        if self.seeds < 1 or not self.limit_s >= 0:  # nor NaN
             raise BadOptions("--seeds is at least 1, and --limit-s is 0 for no limit, or more")
         if self.precision not in get_args(Precision):
             raise BadOptions(f"--precision {self.precision} cannot be: {' or '.join(get_args(Precision))}")
@@ -73,6 +73,8 @@ def open_data(folders: Sequence[Path], profile: str | None) -> tuple[Data, ...]:
         raise BadDataset(
             "several data sets have to be different splits of the same pairs: name one at a time"
         )
+    for each in found[1:]:
+        _check_alike(each, found[0], "name one at a time")
     return found
 
 
@@ -80,17 +82,25 @@ def open_development(folder: Path, data: tuple[Data, ...], profile: str | None) 
     """The data set to tune on, once for each of `data`.
 
     Raises:
-        BadDataset: if it has other inputs than they have.
+        BadDataset: if it has other inputs or labels than they have.
     """
     found = _data(folder, profile)
     for each in data:
-        if (found.dims.video, found.dims.music, found.dims.text) != (
-            each.dims.video,
-            each.dims.music,
-            each.dims.text,
-        ):
-            raise BadDataset(f"{folder} has other inputs than {each.folder}: tune on one that has the same")
+        _check_alike(found, each, "tune on one that has the same")
     return (found,) * len(data)
+
+
+def _check_alike(one: Data, other: Data, fix: str) -> None:
+    """Refuse to put systems side by side that read or learn different things."""
+    dims, others = one.dims, other.dims
+    same = {
+        "inputs": (dims.video, dims.music, dims.text) == (others.video, others.music, others.text),
+        "labels": (dims.tags, dims.categories, dims.valence)
+        == (others.tags, others.categories, others.valence),
+    }
+    for what, alike in same.items():
+        if not alike:
+            raise BadDataset(f"{one.folder} has other {what} than {other.folder}: {fix}")
 
 
 def _data(folder: Path, profile: str | None) -> Data:

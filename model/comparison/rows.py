@@ -183,11 +183,11 @@ def chosen_rows(systems: str, tables: Sequence[str]) -> tuple[tuple[Row, ...], t
         BadOptions: for an unknown name, or if no row is left.
     """
     known = {row.system for row in all_rows()}
-    asked = known if systems == "all" else {name.strip() for name in systems.split(",")}
-    for what, names, right in (("system", asked, known), ("table", tables, TABLES)):
+    asked = known if systems == "all" else {name.strip() for name in systems.split(",") if name.strip()}
+    for what, names, right in (("system", asked, [*sorted(known), "all"]), ("table", tables, TABLES)):
         unknown = sorted(set(names) - set(right))
         if unknown:
-            raise BadOptions(f"no {what} is called {unknown[0]!r}: choose of {', '.join(sorted(right))}, all")
+            raise BadOptions(f"no {what} is called {unknown[0]!r}: choose of {', '.join(right)}")
     shown = tuple(name for name in TABLES if name in (tables or TABLES))
     rows = tuple(row for row in all_rows() if row.system in asked and set(shown) & set(row.tables))
     if not rows:
@@ -205,7 +205,7 @@ def resolve(row: Row, dims: Dims) -> Resolved:
             with torch.device("meta"):  # sizes without numbers: nothing is drawn or stored
                 system = kind.build(dims, preset.system)
         except MissingInput as error:
-            reason = reason or str(error)
+            reason = reason or error.reason
             continue
         return Resolved(row, preset, missing, parameters=sum(each.numel() for each in system.parameters()))
     return Resolved(row, None, reason=reason)

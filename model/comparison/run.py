@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -80,10 +81,13 @@ class Job:
 
     @property
     def finished(self) -> bool:
-        """Is there nothing to do."""
-        place = self.out / "rows"
-        whole = (place / f"{self.recipe.id}.json").exists()
-        return whole and (not self.looks or (place / f"{self.recipe.id}.looks.npz").exists())
+        """Is there nothing to do; what cannot be read back is made again."""
+        try:
+            schema = read_found(self.out, self.recipe.id).record["schema"]
+        except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile):
+            return False
+        seen = not self.looks or (self.out / "rows" / f"{self.recipe.id}.looks.npz").exists()
+        return bool(schema == SCHEMA) and seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,14 +179,20 @@ def read_found(out: Path, recipe_id: str) -> Found:
     """Read a finished run back."""
     place = out / "rows"
     record = json.loads((place / f"{recipe_id}.json").read_text("utf-8"))
-    with np.load(place / f"{recipe_id}.npz", allow_pickle=False) as arrays:
-        found = cases_of({name: arrays[name] for name in arrays.files})
+    found = cases_of(_unpacked(place / f"{recipe_id}.npz"))
     looks: dict[str, NDArray[Any]] = {}
     path = place / f"{recipe_id}.looks.npz"
     if path.exists():
-        with np.load(path, allow_pickle=False) as arrays:
-            looks = {name: arrays[name] for name in arrays.files}
+        looks = _unpacked(path)
     return Found(record, found, looks)
+
+
+def _unpacked(path: Path) -> dict[str, NDArray[Any]]:
+    with (
+        path.open("rb") as file,
+        np.load(file, allow_pickle=False) as arrays,
+    ):  # np.load leaves a bad one open
+        return {name: arrays[name] for name in arrays.files}
 
 
 def _nothing(_: Progress) -> None:

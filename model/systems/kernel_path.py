@@ -77,9 +77,10 @@ class Path(nn.Module):
         with torch.autocast(x.device.type, enabled=False):  # distances need all their digits
             x = x.float() * self.scale
             squares = x.square().sum(1, keepdim=True) + self.landmarks.square().sum(1)
-            near = torch.exp((x @ self.landmarks.T - squares / 2) / 2)
-            path: Tensor = x @ self.linear + near @ self.curved - self.offset
-            return path
+            near = torch.exp((x @ self.landmarks.T - squares / 2) / 2).double()
+            # Sums of large terms that nearly cancel: in float32 two runtimes differ by more than 1e-5.
+            path = x.double() @ self.linear.double() + near @ self.curved.double() - self.offset.double()
+            return path.float()
 
     def put(self, features: "Features", mean: Matrix, matrix: Matrix) -> None:
         """Become (features(x) - mean) @ matrix, whose columns may be fewer than `out`."""

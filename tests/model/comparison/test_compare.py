@@ -321,7 +321,9 @@ def test_other_data_sets_are_not_splits_of_one(make_pairs, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "given", [{"trials": 0}, {"trials": 9}, {"seeds": 0}, {"limit_s": -1.0}], ids=lambda given: str(given)
+    "given",
+    [{"trials": 0}, {"trials": 9}, {"seeds": 0}, {"limit_s": -1.0}, {"limit_s": np.nan}],
+    ids=lambda given: str(given),
 )
 def test_a_budget_that_cannot_be_is_refused(given):
     with pytest.raises(BadOptions):

@@ -117,6 +117,18 @@ def test_a_development_world_of_other_inputs_is_refused(plan, make_pairs, tmp_pa
         open_development(other, plan.data, None)
 
 
+def test_a_development_world_of_other_labels_is_refused(plan, make_pairs, tmp_path):
+    other = make_pairs(tmp_path / "other", categories=False)
+    with pytest.raises(BadDataset, match="other labels"):
+        open_development(other, plan.data, None)
+
+
+def test_splits_that_read_other_inputs_are_refused(make_pairs, tmp_path):
+    folders = [make_pairs(tmp_path / "a"), make_pairs(tmp_path / "b", split_seed=1, emotion=False)]
+    with pytest.raises(BadDataset, match="other inputs"):
+        open_data(folders, None)
+
+
 def test_precision_is_part_of_every_recipe_and_checked(plan):
     with pytest.raises(BadOptions, match="float16"):
         Budget(precision="float16")

@@ -59,7 +59,8 @@ def test_rows_are_chosen_by_system_and_table():
     ("systems", "tables", "said"),
     [
         ("yuyn", [], "no system is called 'yuyn'"),
-        ("all", ["table5"], "no table is called 'table5'"),
+        ("all", ["table5"], "no table is called 'table5': choose of table2, .*variants$"),
+        ("yuyn", ["table2"], "yuyin, yuyin_plus, all$"),
         ("cca", ["table3"], "table3 has no row of cca"),
     ],
 )

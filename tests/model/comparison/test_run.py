@@ -67,6 +67,21 @@ def test_a_run_is_what_training_by_hand_gives(folder, tmp_path):
     assert found.record["parameters"] == sum(each.numel() for each in system.parameters())
 
 
+@pytest.mark.parametrize("name", [".json", ".npz"])
+def test_what_cannot_be_read_back_is_made_again(folder, tmp_path, name):
+    made = job(folder, tmp_path, "cca", "plain")
+    execute(made)
+    damaged = made.out / "rows" / f"{made.recipe.id}{name}"
+    whole = damaged.read_bytes()
+    for content in (b"", b"[]", b"{}", b"PK\x03\x04 cut off", b'{"schema": 0}', whole[: len(whole) // 2]):
+        damaged.write_bytes(content)
+        assert not made.finished
+    assert not replace(made, looks=True).finished
+    execute(made)
+    assert made.finished
+    assert not replace(made, looks=True).finished  # nobody has looked
+
+
 def test_every_case_comes_back_from_the_file(folder, tmp_path):
     made = job(folder, tmp_path, "cca", "plain")
     execute(made)

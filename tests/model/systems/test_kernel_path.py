@@ -98,6 +98,19 @@ def test_the_module_computes_what_it_was_given(curved: bool, count: int) -> None
     np.testing.assert_array_equal(again.numpy(), found)
 
 
+def test_no_digits_are_lost_where_terms_cancel() -> None:
+    """A thousand landmarks, each about as near to everything: what is left is small beside its parts."""
+    sides = side(1_200, 60, 20), side(1_200, 60, 21)
+    paths = Path(60, 128), Path(60, 128)
+    rows = np.arange(1_200)
+    fit_paths(paths, sides, rows, PathChoice(curved=True, ridge=0.1), rows, shared=True)
+    path = paths[0]
+    near = rbf_kernel(sides[0].x * path.scale.double().numpy(), path.landmarks.double().numpy(), gamma=0.25)
+    wanted = near @ path.curved.double().numpy() - path.offset.double().numpy()
+    found = path(torch.from_numpy(sides[0].x)).numpy()
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=5e-6)
+
+
 def test_sisters_are_the_mean_of_a_track_s_clips() -> None:
     y, track = side(7, 3, 6).x, np.array([4, 1, 4, 9, 1, 4, 0])
     wanted = [np.mean([y[j] for j in range(7) if track[j] == track[i]], axis=0) for i in range(7)]
