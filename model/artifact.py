@@ -116,8 +116,8 @@ def read_manifest(folder: Path, name: str, *, verify: bool = True) -> dict[str, 
     """
     try:
         manifest: dict[str, Any] = json.loads((folder / name).read_text("utf-8"))
-        listed: dict[str, str] = manifest["files"]
-    except (OSError, ValueError, KeyError) as error:
+        listed: dict[str, str] = dict(manifest["files"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise Corrupt(f"{folder} has no usable {name} ({error}): build it again") from error
     if verify:
         found = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} - {name}

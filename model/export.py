@@ -52,17 +52,16 @@ def export_run(run: Path, out: Path, *, dataset: Path | None = None, test: Path 
         `out`.
 
     Raises:
-        BadOptions: if `out` exists.
-        BadDataset: if the dataset is another one than the run was trained on, or `test` shares a pair
-            with it or has no "test" part.
+        BadOptions: if `out` exists, or the run was trained on features that we do not extract.
+        BadDataset: if the dataset is another one than the run was trained on, or was split anew since, or
+            `test` shares a pair with it or has no "test" part.
         Mismatch: if a graph and its torch module differ by more than `PARITY`.
     """
     if out.exists():
         raise BadOptions(f"{out} exists already: name another folder, or delete it first")
     trained = Run.open(run)
-    data = Dataset.open(dataset or Path(trained.config["dataset"]))
-    if data.id != trained.config["dataset_id"]:
-        raise BadDataset(f"{data.folder} is not the dataset that {run} was trained on: name the one that is")
+    _check_profile(trained)
+    data = _trained_on(trained, dataset or Path(trained.config["dataset"]))
     unseen = Dataset.open(test) if test else data
     if test and set(unseen.pairs["pair_id"]) & set(data.pairs["pair_id"]):
         raise BadDataset(f"{test} shares pairs with {data.folder}: name a dataset that training never saw")
@@ -76,6 +75,30 @@ def export_run(run: Path, out: Path, *, dataset: Path | None = None, test: Path 
         write_json(aside / MANIFEST, {**manifest, "id": bundle_id(manifest)})
         commit(aside, out)
     return out
+
+
+def _check_profile(run: Run) -> None:
+    try:
+        load_profile(run.config["profile"])
+    except BadOptions as error:
+        raise BadOptions(
+            f"YuYin cannot compute the {run.config['profile']!r} features of {run.folder} for new media, "
+            "so no bundle can be made of this run: train on features that `yuyin features extract` made"
+        ) from error
+
+
+def _trained_on(run: Run, folder: Path) -> Dataset:
+    data = Dataset.open(folder)
+    if data.id != run.config["dataset_id"]:
+        raise BadDataset(
+            f"{folder} is not the dataset that {run.folder} was trained on: name the one that is"
+        )
+    if run.config.get("split_id", data.split_id) != data.split_id:  # older runs do not know theirs
+        raise BadDataset(
+            f"{folder} was split anew since {run.folder} was trained on it, so its 'test' part may be known: "
+            "train on it again"
+        )
+    return data
 
 
 @contextmanager
@@ -180,7 +203,8 @@ def _described(run: Run, towers: Towers) -> dict[str, Any]:
         "categories": config["categories"],
         "tags": config["tags"] if towers.text is not None else [],
         "training": {
-            key: config[key] for key in ("preset_name", "preset", "pairs", "dataset_id", "dataset_kind")
+            key: config.get(key)
+            for key in ("preset_name", "preset", "pairs", "dataset_id", "split_id", "dataset_kind")
         },
         "source_commit": source_commit(Path(__file__)),
     }

@@ -36,7 +36,7 @@ from model.evaluation.protocol import score_clips
 from model.systems.catalogue import load_system
 from model.systems.recipe import Preset, TrainConfig
 from model.systems.system import System, embed_all
-from model.training.loop import Progress, fit, score_pairs
+from model.training.loop import Diverged, Progress, fit, score_pairs
 from model.training.run import torch_state, training_device, why_stopped
 from model.training.sampler import Table
 
@@ -151,9 +151,7 @@ def _fitted(system: System, table: Table, training: TrainConfig) -> Progress | N
     """Train; None if what it gives are no numbers any more, as a learning rate that is too high may do."""
     try:
         return fit(system, table, training, _nothing)
-    except ValueError:  # what `rank` says of NaN
-        if np.isfinite(score_pairs(system, table, table.pairs.rows("evaluation"))).all():
-            raise
+    except Diverged:
         return None
 
 

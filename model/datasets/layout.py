@@ -9,7 +9,6 @@ for them read. On the side of the music there are `audio`, `emotion` and `rhythm
 onset strength at them, mean interval between them in s. `valence` (n, 1) is a label, never an input.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from model.artifact import write_json
 from model.datasets.extras import makers_of
-from model.datasets.table import Dataset, Ragged, features_folder, pairs_digest, write_array
+from model.datasets.table import Dataset, Ragged, features_folder, map_array, pairs_digest, write_array
 from model.errors import BadDataset
 from model.features.extractors import identity
 from model.features.profiles import load_profile
@@ -67,7 +66,7 @@ def write_features(
     if set(features) != wanted or not layout.video or not set(layout.music) <= set(MUSIC_ROLES):
         raise BadDataset(f"features {sorted(features)} do not fit {layout}: name each one's role")
     for name, ragged in features.items():
-        check_rows(name, ragged, len(pair_ids))
+        check_rows(name, ragged, pair_ids)
     place = features_folder(folder, profile)
     for name, ragged in features.items():
         ragged.write(place, name)
@@ -77,24 +76,25 @@ def write_features(
     write_json(place / "features.json", made)
 
 
-def check_rows(name: str, ragged: Ragged, pairs: int) -> None:
-    """Raise `BadDataset` unless every one of `pairs` pairs has rows, and no value is NaN or infinite."""
-    if len(ragged) != pairs:
-        raise BadDataset(f"feature {name!r} has rows for {len(ragged)} pairs, not {pairs}: give one each")
+def check_rows(name: str, ragged: Ragged, pair_ids: NDArray[np.str_]) -> None:
+    """Raise `BadDataset` unless every pair has rows of finite numbers."""
+    if len(ragged) != len(pair_ids):
+        raise BadDataset(
+            f"feature {name!r} has rows for {len(ragged)} pairs, not {len(pair_ids)}: give one each"
+        )
     empty = np.flatnonzero(np.diff(ragged.offsets) < 1)
     if len(empty):
-        raise BadDataset(
-            f"feature {name!r} has no row for pair number {empty[0]}: give every pair at least one"
-        )
+        pair_id = str(pair_ids[empty[0]])
+        raise BadDataset(f"feature {name!r} has no row for pair {pair_id!r}: give every pair at least one")
     step = 4096  # rows at a time: a mapped file of gigabytes is not read into memory
     for first in range(0, len(ragged.values), step):
         odd = ~np.isfinite(ragged.values[first : first + step]).all(axis=1)
         if odd.any():
             row = first + int(odd.argmax())
-            pair = int(np.searchsorted(ragged.offsets, row, side="right")) - 1
+            pair_id = str(pair_ids[int(np.searchsorted(ragged.offsets, row, side="right")) - 1])
             raise BadDataset(
-                f"feature {name!r} of pair number {pair} holds NaN or infinite values: leave the pair out, "
-                "or extract it again"
+                f"feature {name!r} of pair {pair_id!r} holds NaN, infinite or too large values: "
+                "leave the pair out, or extract it again"
             )
 
 
@@ -104,11 +104,9 @@ def read_layout(dataset: Dataset, profile: str) -> Layout:
     Raises:
         BadDataset: if there are none, or our own were made by other extractors than this version's.
     """
-    made = _made(dataset, profile)
+    made = dataset.made_by(profile)
     if "layout" in made:
-        given = made["layout"]
-        video, music, tags = (tuple(given[key]) for key in ("video", "music", "tags"))
-        return Layout(video, music, tags, bool(given["valence"]))
+        return _given_layout(dataset, profile, made["layout"])
     loaded = load_profile(profile)
     expected = {name: identity(each) for name, each in (loaded.video | loaded.music).items()}
     found = made.get("recipe", {}).get("extractors")
@@ -129,6 +127,21 @@ def read_layout(dataset: Dataset, profile: str) -> Layout:
     return Layout(video, music, tuple(np.unique(tags_of(dataset)).tolist()))
 
 
+def _given_layout(dataset: Dataset, profile: str, given: Any) -> Layout:
+    try:
+        video, music, tags = (tuple(given[key]) for key in ("video", "music", "tags"))
+        whole = video and music and all(isinstance(name, str) for name in video + music + tags)
+        layout = Layout(video, music, tags, bool(given["valence"]))
+    except (KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise BadDataset(
+            f"features.json of the {profile!r} features of {dataset.folder} does not say what is picture and "
+            f"what is music: {dataset.cure}"
+        )
+    return layout
+
+
 def tags_of(dataset: Dataset) -> NDArray[np.str_]:
     """(n,) the tag of each pair, or its category where it has none."""
     column = dataset.pairs
@@ -141,17 +154,26 @@ def tag_vectors(dataset: Dataset, profile: str, tags: Sequence[str]) -> NDArray[
     Raises:
         BadDataset: if a tag has none.
     """
-    made = _made(dataset, profile)
-    if "layout" not in made:
+    if "layout" not in dataset.made_by(profile):
         text = load_profile(profile).text
         return np.stack([text(tag) for tag in tags])
-    known = made["layout"]["tags"]
+    known = read_layout(dataset, profile).tags
     if not known:
         return None
     unknown = sorted(set(tags) - set(known))
     if unknown:
-        raise BadDataset(f"{dataset.folder} has no text vector for {', '.join(unknown)}: import it again")
-    vectors = np.load(features_folder(dataset.folder, profile) / "tags.npy", allow_pickle=False)
+        raise BadDataset(f"{dataset.folder} has no text vector for {', '.join(unknown)}: {dataset.cure}")
+    path = features_folder(dataset.folder, profile) / "tags.npy"
+    try:
+        vectors = map_array(path)
+    except (OSError, ValueError) as error:
+        raise BadDataset(f"{path} cannot be read ({error}): {dataset.cure}") from error
+    fits = vectors.dtype.kind in "fiu" and vectors.ndim == 2 and len(vectors) == len(known)
+    if not (fits and np.isfinite(vectors).all()):
+        raise BadDataset(
+            f"{path} does not hold a vector of finite numbers for each of the {len(known)} tags: "
+            f"{dataset.cure}"
+        )
     return np.asarray(vectors[[known.index(tag) for tag in tags]], np.float32)
 
 
@@ -159,7 +181,7 @@ def valence_of(dataset: Dataset, profile: str, layout: Layout) -> NDArray[np.flo
     """(n,) how pleasant each pair is: known, else guessed from our own mood descriptors, else None."""
     if layout.valence:
         return np.asarray(dataset.features(VALENCE, profile).values[:, 0], np.float64)
-    if "layout" in _made(dataset, profile):
+    if "layout" in dataset.made_by(profile):
         return None
     mood = load_profile(profile).music["emotion"]
     clips = np.stack([clip.values.mean(axis=0) for clip in dataset.features("emotion", profile)])
@@ -188,23 +210,10 @@ def chosen_profile(dataset: Dataset, asked: str | None) -> str:
     """
     if asked is not None:
         return asked
-    folder = dataset.folder / "features"
-    found = sorted(path.parent.name for path in folder.glob("*/features.json"))
-    match found:
+    match found := dataset.profiles:
         case [one]:
             return one
         case []:
-            raise BadDataset(f"{dataset.folder} has no finished features: run `yuyin features extract`")
+            raise BadDataset(f"{dataset.folder} has no finished features: {dataset.cure}")
         case _:
             raise BadDataset(f"{dataset.folder} has features {', '.join(found)}: choose with --profile")
-
-
-def _made(dataset: Dataset, profile: str) -> dict[str, Any]:
-    try:
-        path = features_folder(dataset.folder, profile) / "features.json"
-        made: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadDataset(
-            f"{dataset.folder} has no finished {profile!r} features: run `yuyin features extract`"
-        ) from error
-    return made

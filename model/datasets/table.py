@@ -11,7 +11,7 @@ DATASET/
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -29,6 +29,7 @@ SCHEMA = 1
 TEXT_COLUMNS = ("pair_id", "track_id", "category", "tag", "split", "group", "video_path", "music_path")
 NUMBER_COLUMNS = ("length_s", "start_s")
 SPLITS = ("train", "evaluation", "test")
+EXTRACT = "run `yuyin features extract`"
 
 
 @dataclass(frozen=True)
@@ -59,31 +60,29 @@ class Ragged:
         return cls(values, times_s, np.cumsum([0, *lengths], dtype=np.int64))
 
     @classmethod
-    def read(cls, folder: Path, name: str) -> Self:
+    def read(cls, folder: Path, name: str, cure: str = "make the features again") -> Self:
         """Read `name`.npy and its two companions; raises `BadDataset` if they do not fit together."""
         try:
-            values = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-            times_s = np.load(folder / f"{name}.times.npy", allow_pickle=False)
-            offsets = np.load(folder / f"{name}.offsets.npy", allow_pickle=False)
+            values = map_array(folder / f"{name}.npy")
+            times_s = np.array(map_array(folder / f"{name}.times.npy"))
+            offsets = np.array(map_array(folder / f"{name}.offsets.npy"))
         except (OSError, ValueError) as error:
-            raise BadDataset(
-                f"feature {name!r} in {folder} cannot be read ({error}): extract the features again"
-            ) from error
+            raise BadDataset(f"feature {name!r} in {folder} cannot be read ({error}): {cure}") from error
         ragged = cls(values, times_s, offsets)
-        ragged._check(folder / name)
+        if not ragged._fits():
+            raise BadDataset(f"the rows of {folder / name} do not fit its offsets: {cure}")
         return ragged
 
-    def _check(self, where: Path) -> None:
-        fits = (
+    def _fits(self) -> bool:
+        return (
             self.values.ndim == 2
-            and self.offsets.ndim == 1
+            and (self.times_s.ndim, self.offsets.ndim) == (1, 1)
+            and (self.values.dtype.kind, self.offsets.dtype.kind) == ("f", "i")
             and len(self.offsets) > 0
             and self.offsets[0] == 0
             and bool(np.all(np.diff(self.offsets) >= 0))
-            and self.offsets[-1] == len(self.values) == len(self.times_s)
+            and bool(self.offsets[-1] == len(self.values) == len(self.times_s))
         )
-        if not fits:
-            raise BadDataset(f"the rows of {where} do not fit its offsets: extract the features again")
 
     def write(self, folder: Path, name: str) -> None:
         """Write the three files, each whole or not at all."""
@@ -104,8 +103,35 @@ class Dataset:
 
     @property
     def id(self) -> str:
-        """Which dataset it is, wherever it lies: hash of its manifest and of its pairs' ids."""
+        """Which dataset it is, wherever it lies and however it is split: hash of manifest and pairs' ids."""
         return content_id({"manifest": self.manifest, "pairs": pairs_digest(self.pairs["pair_id"])})
+
+    @property
+    def split_id(self) -> str:
+        """Which of its pairs are for what: another hash once the same pairs are split anew."""
+        rows = zip(self.pairs["pair_id"].tolist(), self.pairs["split"].tolist(), strict=True)
+        return content_id({"split": dict(rows)})
+
+    @property
+    def cure(self) -> str:
+        """What makes its features anew, as a sentence ends."""
+        match self.manifest.get("kind"):
+            case "ave" | "muvi" | "features" as kind:
+                return f"import it again with `yuyin dataset import --as {kind}`, into a new folder"
+            case "adsynth":
+                return "make it again with `yuyin dataset adsynth`, in a new folder"
+            case _:
+                return EXTRACT
+
+    def check_categories(self) -> None:
+        """Raise `BadDataset` if a category has pairs, but none of split "train": a system cannot know it."""
+        category = self.pairs["category"]
+        unseen = set(category.tolist()) - set(category[self.pairs["split"] == "train"].tolist())
+        if unseen:
+            raise BadDataset(
+                f"no training pair of {self.folder} has the category {min(unseen)!r}, so a system cannot "
+                "know it: move some of its pairs to 'train', or leave them out"
+            )
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -115,15 +141,17 @@ class Dataset:
             BadDataset: if the folder is unfinished, a column is missing, or a value cannot be.
         """
         try:
-            manifest: dict[str, Any] = json.loads((folder / "dataset.json").read_text("utf-8"))
+            manifest = json.loads((folder / "dataset.json").read_text("utf-8"))
             table = pq.read_table(folder / "pairs.parquet")
         except FileNotFoundError as error:
             raise BadDataset(
                 f"{folder} is no finished dataset, dataset.json or pairs.parquet is missing: "
-                "make it with `yuyin dataset prepare` or `yuyin dataset synth`"
+                "make it with `yuyin dataset prepare`, `import`, `synth` or `adsynth`"
             ) from error
         except (OSError, ValueError) as error:  # JSON and Arrow errors are ValueErrors
             raise BadDataset(f"{folder} cannot be read ({error}): make the dataset again") from error
+        if not isinstance(manifest, dict):
+            raise BadDataset(f"dataset.json of {folder} is no JSON object: make the dataset again")
         if manifest.get("schema") != SCHEMA:
             raise BadDataset(f"{folder} has schema {manifest.get('schema')}, not {SCHEMA}: make it again")
         return cls(folder, manifest, _checked(_columns(table, folder), folder))
@@ -134,19 +162,37 @@ class Dataset:
         Raises:
             BadDataset: if it has not been extracted, or for other pairs than these.
         """
-        folder = features_folder(self.folder, profile)
-        try:
-            made_for = json.loads((folder / "features.json").read_text("utf-8"))["pairs"]
-        except (OSError, ValueError, KeyError) as error:
-            raise BadDataset(
-                f"{self.folder} has no finished {profile!r} features: run `yuyin features extract`"
-            ) from error
-        ragged = Ragged.read(folder, name)
+        made_for = self.made_by(profile).get("pairs")
+        ragged = Ragged.read(features_folder(self.folder, profile), name, self.cure)
         if made_for != pairs_digest(self.pairs["pair_id"]) or len(ragged) != len(self):
-            raise BadDataset(
-                f"the {profile!r} features of {self.folder} are of other pairs: run `yuyin features extract`"
-            )
+            raise BadDataset(f"the {profile!r} features of {self.folder} are of other pairs: {self.cure}")
         return ragged
+
+    @property
+    def profiles(self) -> list[str]:
+        """The profiles that it has finished features of."""
+        return sorted(path.parent.name for path in (self.folder / "features").glob("*/features.json"))
+
+    def made_by(self, profile: str) -> dict[str, Any]:
+        """What features.json says of a profile's features; raises `BadDataset` if there are none."""
+        try:
+            found = json.loads((features_folder(self.folder, profile) / "features.json").read_text("utf-8"))
+        except FileNotFoundError as error:
+            cure = self.cure
+            if self.profiles and cure != EXTRACT:  # it has no media that others could be extracted from
+                others = ", ".join(map(repr, self.profiles))
+                cure = f"it has only {others} features and no media, so take a dataset that has them"
+            raise BadDataset(f"{self.folder} has no finished {profile!r} features: {cure}") from error
+        except (OSError, ValueError) as error:
+            raise BadDataset(
+                f"features.json of the {profile!r} features of {self.folder} cannot be read ({error}): "
+                f"{self.cure}"
+            ) from error
+        if not isinstance(found, dict):
+            raise BadDataset(
+                f"features.json of the {profile!r} features of {self.folder} is no JSON object: {self.cure}"
+            )
+        return found
 
 
 def features_folder(dataset_folder: Path, profile: str) -> Path:
@@ -157,6 +203,21 @@ def features_folder(dataset_folder: Path, profile: str) -> Path:
 def pairs_digest(pair_id: NDArray[Any]) -> str:
     """What features name the pairs by that they were made for: sha256 of the ids in order."""
     return hashlib.sha256("\n".join(pair_id.tolist()).encode()).hexdigest()
+
+
+def first_twice(labels: Iterable[str]) -> str | None:
+    """The first label that stood before; None if all differ."""
+    seen: set[str] = set()
+    for label in labels:
+        if label in seen:
+            return str(label)
+        seen.add(label)
+    return None
+
+
+def map_array(path: Path) -> NDArray[Any]:
+    """Map a .npy file, which is never unpickled; raises `OSError` or `ValueError` with the reason."""
+    return np.lib.format.open_memmap(path, mode="r")
 
 
 def write_array(path: Path, array: NDArray[Any]) -> None:
@@ -193,8 +254,9 @@ def _columns(table: pa.Table, folder: Path) -> dict[str, NDArray[Any]]:
 
 def _checked(pairs: dict[str, NDArray[Any]], folder: Path) -> dict[str, NDArray[Any]]:
     columns = _typed(pairs, folder)
-    if len(set(columns["pair_id"].tolist())) != len(columns["pair_id"]):
-        raise BadDataset(f"{folder} has two pairs of one pair_id: give each pair its own")
+    twice = first_twice(columns["pair_id"])
+    if twice is not None:
+        raise BadDataset(f"{folder} has two pairs of one pair_id, {twice!r}: give each pair its own")
     unknown = set(columns["split"].tolist()) - set(SPLITS)
     if unknown:
         raise BadDataset(f"{folder} has splits {sorted(unknown)}: a split is one of {', '.join(SPLITS)}")

@@ -10,6 +10,7 @@ from model.evaluation.examples import Example, best_and_worst
 from model.evaluation.factors import MINUS, UNKNOWN, Factors, factors_of
 from model.evaluation.html import Html, join, table, tag
 from model.evaluation.run import Measurement
+from model.evaluation.words import noun
 
 
 def cards(measured: Measurement, folder: Path) -> Html:
@@ -18,18 +19,17 @@ def cards(measured: Measurement, folder: Path) -> Html:
     wanted = sorted({i for each in best + worst for i in (each.pair, each.rival) if i is not None})
     factors = factors_of(measured.dataset, measured.rows[np.array(wanted)])
     place = {i: n for n, i in enumerate(wanted)}
-    parts = [
-        tag("h2", "What it finds, and what it misses", id="examples-h"),
-        tag(
-            "p",
-            "Each advert beside the clip it was finished with and the best scored clip of another track. "
-            f"Factors are {factors.source}.",
-        ),
-    ]
+    said = (
+        f"Each {noun(measured.dataset)} beside the clip that it came with and the best scored clip of "
+        f"another track. Factors are {factors.source}."
+    )
+    parts = [tag("h2", "What it finds, and what it misses", id="examples-h"), tag("p", said)]
     for title, style, chosen in (("Found best", "found", best), ("Missed most", "missed", worst)):
         if chosen:
             shown = [_card(measured, each, factors, place, folder, style) for each in chosen]
             parts += [tag("h3", title), tag("div", *shown, class_="cards")]
+    if not worst:
+        parts.append(tag("p", "Nothing was missed: every own clip stands first."))
     return tag("section", join(parts), id="examples", aria_labelledby="examples-h")
 
 
@@ -42,10 +42,28 @@ def _card(
     style: str,
 ) -> Html:
     i = example.pair
-    pair_id = str(measured.column("pair_id")[i])
+    header: tuple[str, ...] = ("", f"the {noun(measured.dataset)}", "its own clip", "best other track")
+    rows = _rows(measured, example, factors, place, folder)
+    if not any(row[1] for row in rows):  # neither a file nor a factor of any picture
+        header, *rows = [(row[0], *row[2:]) for row in (header, *rows)]
+    title = Path(str(measured.column("video_path")[i])).name or str(measured.column("pair_id")[i])
+    place_said = f"rank {example.rank:g} of {len(measured.rows)}"
+    return tag(
+        "article",
+        tag("h4", title),
+        tag("p", tag("span", place_said, class_=style), " ", _about(measured, i, title), class_="about"),
+        table(header, rows, caption=f"Scores and factors of {title}"),
+    )
+
+
+def _rows(
+    measured: Measurement, example: Example, factors: Factors, place: dict[int, int], folder: Path
+) -> list[tuple[str, ...]]:
+    """Name, advert, own clip and rival: where to hear them, their scores, and their factors."""
+    i = example.pair
     rows: list[tuple[str, ...]] = [
         (
-            "listen",
+            "clip",
             _video_link(measured, i, folder),
             _music_link(measured, i, folder),
             UNKNOWN if example.rival is None else _music_link(measured, example.rival, folder),
@@ -60,16 +78,7 @@ def _card(
     for factor in factors.items:
         rival = UNKNOWN if example.rival is None else factor.music[place[example.rival]]
         rows.append((factor.name, factor.picture[place[i]], factor.music[place[i]], rival))
-    title = Path(str(measured.column("video_path")[i])).name or pair_id
-    place_said = f"rank {example.rank:g} of {len(measured.rows)}"
-    return tag(
-        "article",
-        tag("h4", title),
-        tag("p", tag("span", place_said, class_=style), " ", _about(measured, i, title), class_="about"),
-        table(
-            ("factor", "the advert", "its own clip", "best other track"), rows, caption=f"Factors of {title}"
-        ),
-    )
+    return rows
 
 
 def _about(measured: Measurement, i: int, title: str) -> str:
@@ -77,7 +86,7 @@ def _about(measured: Measurement, i: int, title: str) -> str:
     words = dict.fromkeys(str(measured.column(name)[i]) for name in ("category", "tag", "pair_id"))
     if title.startswith(pair_id := str(measured.column("pair_id")[i])):
         words.pop(pair_id)
-    return " · ".join(words)
+    return " · ".join(word for word in words if word)
 
 
 def _number(score: float) -> str:
@@ -96,9 +105,9 @@ def _music_link(measured: Measurement, i: int, folder: Path) -> str:
 
 
 def _link(measured: Measurement, path: str, label: str, folder: Path, span: str) -> str:
-    """A relative link where the file is there, else the label alone."""
+    """A relative link where the file is there, else of music the label alone."""
     media = measured.dataset.folder / path
     if not path or not media.is_file():
-        return label if span else UNKNOWN
+        return label if span else ""
     seen = Path(os.path.relpath(media.resolve(), folder.resolve())).as_posix()
     return tag("a", label, href=quote(seen) + span)

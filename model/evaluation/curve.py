@@ -47,5 +47,6 @@ def recall_curves(scores: NDArray[np.float64], tracks: NDArray[np.str_]) -> tupl
 def _curve(case: Case, k: NDArray[np.int64], tracks: NDArray[np.str_]) -> RecallCurve:
     values = np.stack([hits(case.found, int(each)) for each in k], axis=1)  # (n, c)
     chance = np.array([hits(case.blind, int(each)).mean() for each in k])
-    low, high = clustered_bootstrap(values, tracks).T
+    certain = np.isclose(chance, 1).astype(np.float64)  # a list so long holds the right one, whoever ranks
+    low, high = clustered_bootstrap(values, tracks, within=(certain, 1.0)).T
     return RecallCurve(case.protocol, case.direction, k, values.mean(axis=0), low, high, chance)

@@ -24,6 +24,8 @@ def best_and_worst(
 ) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
     """Up to `most` videos from either end, no video in both; equal ranks go by the lead over the rival.
 
+    A video whose own clip stands first is never among the worst.
+
     Args:
         scores: (n, n) video i against clip j; n >= 1.
         tracks: (n,) which track clip j was cut from.
@@ -38,7 +40,8 @@ def best_and_worst(
     rivals = others.argmax(axis=1)
     lead = np.diag(scores) - others.max(axis=1)
     order = np.lexsort((-lead, ranks))
-    worst = order[::-1][: min(most, n // 2)]
+    missed = int((ranks > 1).sum())
+    worst = order[::-1][: min(most, n // 2, missed)]
     best = order[: min(most, n - n // 2)]
 
     def example(i: int) -> Example:

@@ -42,9 +42,9 @@ class Factor:
 
 @dataclass(frozen=True, slots=True)
 class Factors:
-    """All of them, and where they come from."""
+    """All that are known of any of the pairs, and where they come from."""
 
-    source: str
+    source: str  # ends the sentence "Factors are ..."
     items: tuple[Factor, ...]
 
 
@@ -54,10 +54,15 @@ def factors_of(dataset: Dataset, rows: NDArray[np.int64]) -> Factors:
         known = _rendered(dataset, rows)
         if known is not None:
             return Factors("known: the dataset was rendered from these numbers", known)
-    return Factors(
-        f"measured: the {MEASURED!r} profile's features, averaged over the picture and over the clip",
-        _measured(dataset, rows),
-    )
+    found = tuple(each for each in _measured(dataset, rows) if set(each.picture + each.music) != {UNKNOWN})
+    if not found:
+        return Factors(
+            f"left out: the data set has neither {MEASURED!r} features to read them from nor the numbers "
+            "that it was rendered from",
+            (),
+        )
+    source = f"measured: the {MEASURED!r} profile's features, averaged over the picture and over the clip"
+    return Factors(source, found)
 
 
 def _rendered(dataset: Dataset, rows: NDArray[np.int64]) -> tuple[Factor, ...] | None:

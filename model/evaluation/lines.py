@@ -43,7 +43,8 @@ def recall_line(name: str, found: Sequence[Ranking], tracks: NDArray[np.str_], m
     k = np.arange(1, most + 1, dtype=np.int64)
     by_seed = [np.stack([hits(each, int(length)) for length in k], axis=1) for each in found]
     values = np.mean(by_seed, axis=0)
-    low, high = clustered_bootstrap(values, tracks).T
+    certain = (k >= len(tracks)).astype(np.float64)  # as long as the pool, whose clips are the queries' own
+    low, high = clustered_bootstrap(values, tracks, within=(certain, 1.0)).T
     return Line(name, k, values.mean(axis=0), (low, high))
 
 

@@ -56,7 +56,7 @@ def audio_distance(
     np.fill_diagonal(apart, 0)
     best = scores == scores.max(axis=1, keepdims=True)
     first = (apart * best).sum(axis=1) / best.sum(axis=1)
-    ((low, high),) = clustered_bootstrap(first[:, None], tracks)
+    ((low, high),) = clustered_bootstrap(first[:, None], tracks, within=(0.0, float(apart.max())))
     others = np.where(tracks[:, None] == tracks, np.inf, apart).min(axis=1)
     floor = float(others.mean()) if np.isfinite(others).all() else None
     return AudioDistance(encoder, float(first.mean()), float(low), float(high), float(apart.mean()), floor)

@@ -16,10 +16,12 @@ import numpy as np
 from model.artifact import write_file, write_json
 from model.evaluation import details, sections
 from model.evaluation.cards import cards
+from model.evaluation.ceiling import Ceiling, ceilings
 from model.evaluation.html import Html, join, tag
 from model.evaluation.quality import Figure, quality
 from model.evaluation.report import headline, headline_k, verdict
 from model.evaluation.run import Measurement, Subject
+from model.evaluation.words import noun, queries
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 PAGE, FIGURES = "report.html", "evaluation.json"
@@ -37,19 +39,35 @@ def write_report(measured: Measurement, folder: Path, made: datetime) -> Path:
         The page.
     """
     lists = quality(measured.scores, details.labels(measured), headline_k(measured.evaluation))
+    best = ceilings(measured)
     figures = {
         **measured.evaluation.as_dict(),
         "lists": [asdict(figure) for figure in lists],
+        "ceilings": [{"name": each.name, **each.result.as_dict()} for each in best or ()],
         "audio_distance": None if measured.heard is None else asdict(measured.heard),
         "facts": facts(measured, made),
     }
-    write_file(folder / PAGE, page(measured, lists, folder, made).encode())
+    write_file(folder / PAGE, page(measured, lists, best, folder, made).encode())
     write_json(folder / FIGURES, figures)
     return folder / PAGE
 
 
-def page(measured: Measurement, lists: Sequence[Figure], folder: Path, made: datetime) -> str:
-    """The whole document, as it is read from `folder`; `lists` are the figures of whole lists."""
+def page(
+    measured: Measurement,
+    lists: Sequence[Figure],
+    best: Sequence[Ceiling] | None,
+    folder: Path,
+    made: datetime,
+) -> str:
+    """The whole document.
+
+    Args:
+        measured: what it shows.
+        lists: the figures of whole lists.
+        best: what the data set knows of its ceiling, as `ceilings` has it.
+        folder: where it is read from.
+        made: when.
+    """
     style = (files("model.evaluation") / "page.css").read_text("utf-8")
     title = f"{measured.subject.name} on {measured.dataset.folder.resolve().name}"
     head = (
@@ -60,47 +78,48 @@ def page(measured: Measurement, lists: Sequence[Figure], folder: Path, made: dat
         tag("title", f"Evaluation: {title}"),
         tag("style", Html(style)),
     )
-    by_category, gates, maps = sections.categories(measured), details.gates(measured), details.maps(measured)
     body = (
         _header(measured, title),
         sections.figures(measured.evaluation),
+        sections.ceiling(measured.evaluation, best),
         sections.recall(measured),
         sections.densities(measured),
-        *([by_category] if by_category else []),
+        sections.categories(measured),
         cards(measured, folder),
         details.ranks(measured),
         details.beyond(measured, lists),
-        *(each for each in (maps, gates) if each),
-        sections.reading(),
+        details.maps(measured),
+        details.gates(measured),
+        sections.reading(noun(measured.dataset)),
         _footer(facts(measured, made)),
     )
-    document = tag("html", tag("head", join(head)), tag("body", tag("main", join(body))), lang="en")
+    document = tag(
+        "html",
+        tag("head", join(head)),
+        tag("body", tag("main", join(each for each in body if each is not None))),
+        lang="en",
+    )
     return f"<!doctype html>\n{document}\n"
 
 
 def _header(measured: Measurement, title: str) -> Html:
-    return tag(
-        "header",
+    parts = [
         tag("h1", "Evaluation ", tag("span", title)),
-        tag("p", headline(measured.evaluation, adverts(measured)), class_="headline"),
+        tag("p", headline(measured.evaluation, queries(measured)), class_="headline"),
         tag("p", verdict(measured.evaluation)),
-        sections.tiles(measured.evaluation),
-    )
+    ]
+    if not measured.subject.trained_on(measured.dataset):
+        said = (
+            f"Whether the system saw these {noun(measured.dataset)}s in training is not known: it was "
+            "trained on another data set or another split of it, or does not say on which."
+        )
+        parts.append(tag("p", said, class_="quiet"))
+    return tag("header", *parts, sections.tiles(measured.evaluation))
 
 
 def _footer(known: dict[str, str]) -> Html:
     items = (part for name, value in known.items() for part in (tag("dt", name), tag("dd", value)))
     return tag("footer", tag("h2", "What was measured"), tag("dl", *items, class_="facts"))
-
-
-def adverts(measured: Measurement) -> str:
-    """What the adverts are to the system: seen in training, used to choose its epoch, or neither."""
-    split = measured.evaluation.split
-    if split == "test":
-        return "unseen adverts"
-    if measured.subject.training["dataset_id"] != measured.dataset.id:
-        return "adverts of a dataset that it was not trained on"
-    return {"train": "adverts that it was trained on"}.get(split, "adverts that its epoch was chosen by")
 
 
 def facts(measured: Measurement, made: datetime) -> dict[str, str]:

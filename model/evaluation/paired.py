@@ -52,7 +52,7 @@ def compare(
 def differences(
     values: NDArray[np.float64], clusters: NDArray[np.str_], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[Difference, ...]:
-    """Many comparisons over the same queries at once: all rows of a table against one of them.
+    """Many comparisons of shares over the same queries at once: all rows of a table against one of them.
 
     Args:
         values: (q, c) of each query one system's value less the other's, averaged over seeds.
@@ -60,7 +60,7 @@ def differences(
         resamples: of the bootstrap, and sign patterns.
         seed: of both.
     """
-    ends = clustered_bootstrap(values, clusters, resamples=resamples, seed=seed)
+    ends = clustered_bootstrap(values, clusters, resamples=resamples, seed=seed, within=(-1.0, 1.0))
     chances = sign_flips(values, clusters, patterns=resamples, seed=seed)
     return tuple(
         Difference(float(value), float(low), float(high), float(p))

@@ -41,6 +41,12 @@ class Result:
     mean_rank: Estimate
     mean_normalised_rank: Estimate  # 0 when the right one is always first, 1 when last, guessing .5
 
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able; recall by K as text."""
+        value = asdict(self)
+        value["recall"] = {str(k): estimate for k, estimate in value["recall"].items()}
+        return value
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
@@ -57,11 +63,8 @@ class Evaluation:
         return next(r for r in self.results if (r.protocol, r.direction) == (protocol, direction))
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-able; recall by K as text."""
-        value = asdict(self)
-        for result in value["results"]:
-            result["recall"] = {str(k): estimate for k, estimate in result["recall"].items()}
-        return value
+        """JSON-able."""
+        return asdict(self) | {"results": [result.as_dict() for result in self.results]}
 
 
 def score_clips(
@@ -106,7 +109,7 @@ def evaluate_scores(
         catalogue: scores of every track, for `catalog`.
     """
     pool = Pool(scores, tracks, trained, catalogue)
-    results = tuple(_result(case, tracks[case.queries]) for case in cases(pool))
+    results = tuple(result_of(case, tracks[case.queries]) for case in cases(pool))
     return Evaluation(split, len(tracks), len(np.unique(tracks)), results, absent(pool))
 
 
@@ -127,9 +130,10 @@ def figures(found: Ranking, candidates: NDArray[np.int64]) -> NDArray[np.float64
     )
 
 
-def _result(case: Case, tracks: NDArray[np.str_]) -> Result:
+def result_of(case: Case, tracks: NDArray[np.str_]) -> Result:
+    """The figures of one case; `tracks` (q,) are those of its queries."""
     values, blind = (figures(ranking, case.candidates) for ranking in (case.found, case.blind))
-    *recall, mrr, mean_rank, normalised = _estimates(values, blind, tracks)
+    *recall, mrr, mean_rank, normalised = _estimates(values, blind, tracks, _bounds(case.blind))
     by_cutoff = dict(zip(CUTOFFS, recall, strict=True))
     return Result(
         protocol=case.protocol,
@@ -147,13 +151,26 @@ def _result(case: Case, tracks: NDArray[np.str_]) -> Result:
 
 
 def _estimates(
-    values: NDArray[np.float64], blind: NDArray[np.float64], tracks: NDArray[np.str_]
+    values: NDArray[np.float64],
+    blind: NDArray[np.float64],
+    tracks: NDArray[np.str_],
+    within: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> list[Estimate]:
-    ends = clustered_bootstrap(values, tracks)
+    ends = clustered_bootstrap(values, tracks, within=within)
     return [
         Estimate(float(value), float(low), float(high), float(chance))
         for value, (low, high), chance in zip(values.mean(axis=0), ends, blind.mean(axis=0), strict=True)
     ]
+
+
+def _bounds(blind: Ranking) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The least and the most of every figure: of all that is relevant before all else, and behind it."""
+    relevant, candidates = blind.relevant, blind.tied
+    before, behind = (
+        figures(Ranking(better, relevant, relevant), candidates).mean(axis=0)
+        for better in (np.zeros_like(candidates), candidates - relevant)
+    )
+    return np.minimum(before, behind), np.maximum(before, behind)
 
 
 def _median(ranking: Ranking) -> float:

@@ -75,9 +75,11 @@ def _by_query(direction: Direction, order: Order, labels: Labels, k: int) -> Ite
     values = _values(order, labels, k)
     blind = _values(Order.blind(*order.candidate.shape), labels, k)
     table = np.stack(list(values.values()), axis=1)
-    ends = clustered_bootstrap(table, labels.tracks)
+    chance = {name: float(x.mean()) for name, x in blind.items()}
+    certain = np.isclose(list(chance.values()), 1).astype(np.float64)  # whoever ranks
+    ends = clustered_bootstrap(table, labels.tracks, within=(certain, 1.0))
     for (name, value), (low, high) in zip(values.items(), ends, strict=True):
-        yield Figure(name, direction, float(value.mean()), float(low), float(high), float(blind[name].mean()))
+        yield Figure(name, direction, float(value.mean()), float(low), float(high), chance[name])
 
 
 def _values(order: Order, labels: Labels, k: int) -> dict[str, NDArray[np.float64]]:

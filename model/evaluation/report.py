@@ -41,18 +41,18 @@ def headline_k(evaluation: Evaluation) -> int:
     return HEADLINE_K if evaluation.pairs > HEADLINE_K else 1
 
 
-def headline(evaluation: Evaluation, adverts: str) -> str:
+def headline(evaluation: Evaluation, queries: str) -> str:
     """What a music supervisor wants to know, in one sentence.
 
     Args:
         evaluation: of any split.
-        adverts: what to call its adverts, such as "unseen adverts".
+        queries: what to call its videos, such as "unseen adverts".
     """
     result, k = evaluation.result("strict", "V->M"), headline_k(evaluation)
     estimate, among = result.recall[k], f"among the first {k} of {result.pool}" if k > 1 else "the first"
     return (
-        f"Of {evaluation.pairs} {adverts}, the right clip is {among} for {percent(estimate.value)} "
-        f"(95 % interval {100 * estimate.low:.1f} to {percent(estimate.high)}; "
+        f"Of {evaluation.pairs} {queries}, the right clip is {among} for {percent(estimate.value)} "
+        f"(95\N{NO-BREAK SPACE}% interval {100 * estimate.low:.1f} to {percent(estimate.high)}; "
         f"chance {percent(estimate.chance)})."
     )
 
@@ -73,6 +73,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
 
 
+def share(value: float) -> str:
+    """A share of 1 as tables of the field print it: .403."""
+    return f"{value:.3f}".removeprefix("0") if 0 <= value < 0.9995 else f"{value:.3f}"
+
+
 def arrow(direction: str) -> str:
     """A direction in words."""
     return {"V->M": "video → music", "M->V": "music → video"}[direction]
@@ -84,24 +89,20 @@ def _rows(result: Result) -> list[tuple[str, ...]]:
         (
             result.protocol,
             result.direction,
-            *(_share(e.value) for e in estimates),
+            *(share(e.value) for e in estimates),
             f"{result.median_rank:g} of {result.pool}",
-            _share(result.mrr.value),
+            share(result.mrr.value),
         ),
         ("", "95 %", *(_interval(e) for e in estimates), "", _interval(result.mrr)),
         (
             "",
             "chance",
-            *(_share(e.chance) for e in estimates),
+            *(share(e.chance) for e in estimates),
             f"{result.chance_median_rank:g}",
-            _share(result.mrr.chance),
+            share(result.mrr.chance),
         ),
     ]
 
 
-def _share(value: float) -> str:
-    return f"{value:.3f}".removeprefix("0") if 0 <= value < 0.9995 else f"{value:.3f}"
-
-
 def _interval(estimate: Estimate) -> str:
-    return f"{_share(estimate.low)}-{_share(estimate.high)}"
+    return f"{share(estimate.low)}-{share(estimate.high)}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +13,7 @@ from model.bundle import Bundle
 from model.datasets.table import Dataset
 from model.errors import BadOptions
 from model.evaluation.embed import Embedded, Embedder, checked_rows, embed_split
+from model.evaluation.fits import Widths, check_fits, check_run_fits
 from model.evaluation.judge import judge, trained_tracks
 from model.evaluation.listener import AudioDistance, AudioEncoder, audio_distance
 from model.evaluation.protocol import Evaluation, evaluate_scores
@@ -32,8 +33,13 @@ class Subject:
     folder: Path
     system: str
     profile: str
-    training: dict[str, Any]  # preset_name, pairs by split, dataset_id, dataset_kind
+    training: dict[str, Any]  # preset_name, pairs by split, dataset_id, split_id, dataset_kind
     source_commit: str | None  # of the code that exported a bundle; a run does not know it
+
+    def trained_on(self, dataset: Dataset) -> bool:
+        """Was it trained on this data set, split as it is now; False also where it does not say."""
+        known = self.training["dataset_id"], self.training["split_id"]
+        return known == (dataset.id, dataset.split_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +61,8 @@ class Measurement:
 
     @property
     def trained(self) -> NDArray[np.str_] | None:
-        """(t,) track of every pair that training saw; None if that was of another dataset."""
-        return trained_tracks(self.dataset, self.subject.training["dataset_id"])
+        """(t,) track of every pair that training saw; None if that was of another dataset or split."""
+        return trained_tracks(self.dataset, _id_if_trained_on(self.subject, self.dataset))
 
 
 def measure(
@@ -78,25 +84,46 @@ def measure(
 
     Raises:
         Corrupt: if the folder is neither, or not whole.
-        BadDataset: if the split has no pairs, or the dataset lacks the profile's features.
+        BadDataset: if the split has no pairs, or the dataset lacks the profile's features, or has them in
+            other widths than the system was trained with.
         BadOptions: if the system reads what the listener listens to.
     """
-    with _opened(folder) as (subject, embedder, run):
-        if embedder is None:
-            assert run is not None  # a bundle always embeds
-            return _measured_together(subject, run, dataset, split)
-        _check_apart(embedder, listener)
-        embedded = embed_split(embedder, dataset, split)
-        trained_on = subject.training["dataset_id"]
-        scores, found = judge(
-            embedder, dataset, embedded, split, trained_on=trained_on, open_search=open_search
-        )
-    inside = None if run is None else _inside(run, dataset, embedded.rows)
-    heard = None
-    if listener is not None:
-        tracks = dataset.pairs["track_id"][embedded.rows]
-        heard = audio_distance(scores, listener.embed(embedded.rows), tracks, listener.name)
-    return Measurement(subject, dataset, embedded.rows, scores, found, embedded, inside, heard)
+    with _opened(folder) as opened:
+        subject = opened.subject
+        check_fits(f"the {subject.kind} {folder}", subject.profile, opened.reads, dataset)
+        if opened.run is not None:
+            check_run_fits(opened.run, dataset)
+        _check_apart(opened, listener)
+        if opened.embedder is None:
+            assert opened.run is not None  # a bundle always embeds
+            measured = _measured_together(subject, opened.run, dataset, split)
+        else:
+            measured = _measured_apart(opened, opened.embedder, dataset, split, open_search)
+    if listener is None:
+        return measured
+    vectors, tracks = listener.embed(measured.rows), measured.column("track_id")
+    return replace(measured, heard=audio_distance(measured.scores, vectors, tracks, listener.name))
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What was made, and what its scores come from."""
+
+    subject: Subject
+    reads: Widths
+    embedder: Embedder | None  # None of a run that no bundle can be made of
+    run: "Run | None"  # None of a bundle
+
+
+def _measured_apart(
+    opened: _Opened, embedder: Embedder, dataset: Dataset, split: str, open_search: OpenSearch | None
+) -> Measurement:
+    """Through vectors of either side."""
+    embedded = embed_split(embedder, dataset, split)
+    trained_on = _id_if_trained_on(opened.subject, dataset)
+    scores, found = judge(embedder, dataset, embedded, split, trained_on=trained_on, open_search=open_search)
+    inside = None if opened.run is None else _inside(opened.run, dataset, embedded.rows)
+    return Measurement(opened.subject, dataset, embedded.rows, scores, found, embedded, inside)
 
 
 def _measured_together(subject: Subject, run: "Run", dataset: Dataset, split: str) -> Measurement:
@@ -105,13 +132,18 @@ def _measured_together(subject: Subject, run: "Run", dataset: Dataset, split: st
 
     rows = checked_rows(dataset, split)
     scores = score_together(run, dataset, rows)
-    trained = trained_tracks(dataset, subject.training["dataset_id"])
+    trained = trained_tracks(dataset, _id_if_trained_on(subject, dataset))
     found = evaluate_scores(scores, dataset.pairs["track_id"][rows], split=split, trained=trained)
     return Measurement(subject, dataset, rows, scores, found)
 
 
-def _check_apart(embedder: Embedder, listener: AudioEncoder | None) -> None:
-    read = [f"{embedder.profile}/{name}" for name in embedder.input_names["music"]]
+def _id_if_trained_on(subject: Subject, dataset: Dataset) -> str:
+    """Of the dataset; "" if its split may say nothing about what training saw."""
+    return dataset.id if subject.trained_on(dataset) else ""
+
+
+def _check_apart(opened: _Opened, listener: AudioEncoder | None) -> None:
+    read = [f"{opened.subject.profile}/{name}" for name in opened.reads["music"]]
     if listener is not None and listener.name in read:
         raise BadOptions(
             f"{listener.name} is an input of this system, which would be judged by itself: let it be heard "
@@ -120,22 +152,25 @@ def _check_apart(embedder: Embedder, listener: AudioEncoder | None) -> None:
 
 
 @contextmanager
-def _opened(folder: Path) -> Iterator[tuple[Subject, Embedder | None, "Run | None"]]:
-    """What was made, what embeds (None of a run that no bundle can be made of), and the run if it is one."""
+def _opened(folder: Path) -> Iterator[_Opened]:
+    """A bundle, or a run, with towers as long as they are needed."""
     if not (folder / "run.json").is_file():
         bundle = Bundle.open(folder)
-        yield _subject(folder, "bundle", bundle.id, bundle.manifest), bundle, None
+        subject = _subject(folder, "bundle", bundle.id, bundle.manifest)
+        reads: Widths = {each.name: each.widths for each in (bundle.towers.video, bundle.towers.music)}
+        yield _Opened(subject, reads, bundle, None)
         return
     from model.export import run_towers  # torch and onnx: only a run needs them
     from model.training.run import Run
 
     run = Run.open(folder)
     subject = _subject(folder, "run", folder.resolve().name, {**run.config, "training": run.config})
+    reads = {"video": run.system.video_view.widths, "music": run.system.music_view.widths}
     if not run.system.indexable or run.system.reads_query_text:
-        yield subject, None, run
+        yield _Opened(subject, reads, None, run)
         return
     with run_towers(run) as towers:
-        yield subject, towers, run
+        yield _Opened(subject, reads, towers, run)
 
 
 def _inside(run: "Run", dataset: Dataset, rows: NDArray[np.int64]) -> "Inside | None":
@@ -147,4 +182,5 @@ def _inside(run: "Run", dataset: Dataset, rows: NDArray[np.int64]) -> "Inside | 
 def _subject(folder: Path, kind: Literal["run", "bundle"], name: str, made: dict[str, Any]) -> Subject:
     known = ("preset_name", "pairs", "dataset_id", "dataset_kind")
     training = {key: made["training"][key] for key in known}
+    training["split_id"] = made["training"].get("split_id")  # what was trained before does not know its own
     return Subject(kind, name, folder, made["system"], made["profile"], training, made.get("source_commit"))

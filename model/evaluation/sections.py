@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from model.evaluation.categories import CategoryRecall, category_recall
+from model.evaluation.ceiling import NAMES, Ceiling
 from model.evaluation.curve import RecallCurve, recall_curves
 from model.evaluation.html import Html, numbers, section, table, tag
 from model.evaluation.plots import category_plot, recall_plot, similarity_plot
 from model.evaluation.pool import Direction, Protocol
-from model.evaluation.protocol import Estimate, Evaluation
-from model.evaluation.report import HEADER, TASK, arrow, headline_k, notes, percent, table_rows
+from model.evaluation.protocol import CUTOFFS, Estimate, Evaluation
+from model.evaluation.report import HEADER, TASK, arrow, headline_k, notes, percent, share, table_rows
 from model.evaluation.run import Measurement
 from model.evaluation.similarity import Similarity, similarity
 
@@ -78,6 +79,45 @@ def figures(evaluation: Evaluation) -> Html:
         ),
         tag("ul", *(tag("li", note) for note in notes(evaluation)), class_="quiet"),
     )
+
+
+def ceiling(evaluation: Evaluation, known: Sequence[Ceiling] | None) -> Html | None:
+    """The system beside those who know; a line where their scores are lost, None where nobody knows."""
+    title = "How much there is to find"
+    if known is None:
+        why = "The data set's oracle.npz is gone or of other pairs, so its ceiling is not shown."
+        return section("ceiling", title, tag("p", why))
+    if not known:
+        return None
+    best, k = next(iter(NAMES.values())), headline_k(evaluation)
+    own = [Ceiling("this system", evaluation.result("strict", direction)) for direction in TASK]
+    oracle = [each for each in known if each.name == best]
+    reached = (
+        f"{percent(mine.result.recall[k].value)} against {percent(its.result.recall[k].value)} "
+        f"{arrow(mine.result.direction)}"
+        for mine in own
+        for its in oracle
+        if _same_way(mine, its)
+    )
+    words = (
+        f"This data set knows what its pairs were made from. The {best} ranks by that truth: the best there "
+        "is. The feature reference ranks by what simple probes tell of it from the features: no bound, but a "
+        f"level that can be reached. R@{k} of the system and of the oracle: {', '.join(reached)}."
+    )
+    rows = [_line(each) for own_way in own for each in (own_way, *known) if _same_way(each, own_way)]
+    drawn = table(("protocol strict", *HEADER[2:]), rows, caption="The system beside those who know")
+    return section("ceiling", title, tag("p", words), drawn)
+
+
+def _same_way(one: Ceiling, other: Ceiling) -> bool:
+    return one.result.direction == other.result.direction
+
+
+def _line(ranked: Ceiling) -> tuple[str, ...]:
+    found = ranked.result
+    recalls = (share(found.recall[cutoff].value) for cutoff in CUTOFFS)
+    median = f"{found.median_rank:g} of {found.pool}"
+    return (f"{ranked.name}, {arrow(found.direction)}", *recalls, median, share(found.mrr.value))
 
 
 def recall(measured: Measurement) -> Html:
@@ -222,13 +262,14 @@ def _category_table(found: Sequence[CategoryRecall], k: int) -> tuple[tuple[str,
     return ("own clip", "queries", f"R@{k}", "95 %", "chance"), rows
 
 
-def reading() -> Html:
-    """What the words mean, and what no figure here says."""
+def reading(noun: str) -> Html:
+    """What the words mean, and what no figure here says; `noun` is what to call a picture."""
     items = (
-        ("own clip (strict)", "right is the one clip that the advert was finished with, nothing else."),
+        ("own clip (strict)", f"right is the one clip that the {noun} came with, nothing else."),
         (
             "any clip of its track (shared)",
-            "right is every clip of the pool that was cut from the same track, whatever advert it lay under.",
+            "right is every clip of the pool that was cut from the same track, whatever "
+            f"{noun} it lay under.",
         ),
         ("dedup", "right is the own track; every track is in the pool once, by its best clip."),
         (
@@ -241,7 +282,8 @@ def reading() -> Html:
         ("score", "mean cosine of the video's vector and those of the clip's 15 s segments."),
         (
             "95 % interval",
-            "from 2,000 bootstrap draws of whole tracks: two adverts over one song are not two witnesses.",
+            f"from 2,000 bootstrap draws of whole tracks: two {noun}s over one song are not two witnesses. "
+            "Where all queries hit or all miss, Wilson's, over the number of tracks.",
         ),
         ("chance", "the exact expectation of a scorer that calls everything equal; so are all ties counted."),
         (

@@ -8,6 +8,8 @@ from scipy.stats import binom, skew
 
 from model.evaluation.order import Order
 
+ROUNDING = 1e-9  # of sums of shares: candidates that differ by less were shown alike
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -30,7 +32,7 @@ def usage(order: Order, k: int) -> Usage:
     return Usage(
         k=k,
         shown=shown,
-        skewness=float(skew(shown)) if np.ptp(shown) > 0 else 0.0,
+        skewness=float(skew(shown)) if np.ptp(shown) > ROUNDING else 0.0,
         coverage=float(1 - unseen.mean()),
         gini=gini(shown),
     )

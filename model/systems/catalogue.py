@@ -6,7 +6,7 @@ from typing import Any, get_args, get_type_hints
 
 from model.errors import BadOptions
 from model.systems.batch import Dims
-from model.systems.recipe import Preset, TrainConfig
+from model.systems.recipe import Preset, TrainConfig, range_of
 from model.systems.system import System
 
 SYSTEMS = (
@@ -126,6 +126,11 @@ def _value(key: str, text: str, kind: Any) -> bool | int | float | str:
             raise BadOptions(f"setting {key!r} cannot be {text!r}: choose one of {', '.join(choices)}")
         return choices[text]
     try:
-        return int(text) if kind is int else float(text)
+        number: int | float = int(text) if kind is int else float(text)
     except ValueError as error:
-        raise BadOptions(f"setting {key!r} wants a number, not {text!r}") from error
+        whole = "whole " if kind is int else ""
+        raise BadOptions(f"setting {key!r} wants a {whole}number, not {text!r}") from error
+    words, fits = range_of(key, kind)
+    if not fits(number):
+        raise BadOptions(f"setting {key!r} cannot be {text!r}: choose {words}")
+    return number

@@ -20,7 +20,16 @@ FUSED = ("audio", "emotion")  # on the side of the music; `rhythm` is read only 
 
 
 class MissingInput(BadDataset):
-    """The data set lacks what a system reads: such a row of a table says n/a and why."""
+    """The data set lacks what a system reads: such a row of a table says n/a and why, by its `reason`."""
+
+    @property
+    def reason(self) -> str:
+        """Without the advice."""
+        return str(self.args[0])
+
+    def __str__(self) -> str:
+        """With what to do."""
+        return f"{self.reason}: choose --system yuyin_plus, which does without, or a preset that does"
 
 
 @dataclass(frozen=True, slots=True)

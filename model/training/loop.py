@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model.errors import BadOptions
 from model.evaluation.metrics import expected_reciprocal, hits, rank
 from model.evaluation.protocol import score_clips
 from model.systems.recipe import TrainConfig
@@ -21,6 +22,14 @@ from model.training.sampler import Table, batches, taken
 EVALUATION_ROWS = 1_000  # at most so many held-out pairs are looked at after an epoch
 DECAY_STEPS = 1_000  # after which the learning rate is multiplied with `TrainConfig.decay`
 TOGETHER_ROWS = 200  # of a system that has to look at every pair of them: .15 ms each
+
+
+class Diverged(BadOptions):
+    """Weights grew until nothing could be computed with them any more."""
+
+    def __init__(self, epoch: int) -> None:
+        """`epoch` counts from 1."""
+        super().__init__(f"training diverged in epoch {epoch}: lower learning_rate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +90,9 @@ def fit(
         config: the recipe.
         after_epoch: told after every epoch; what it is given may be stored and handed in again.
         so_far: where a stopped training stood.
+
+    Raises:
+        Diverged: if what it gives are no numbers any more.
     """
     rng = np.random.default_rng(config.seed)
     train = table.pairs.rows("train")
@@ -98,10 +110,16 @@ def fit(
     while not _finished(so_far, config):
         number = len(so_far.history) + 1
         clock = time.perf_counter()
-        train_loss = _epoch(system, table, train, config, rng, optimizer, schedule, number, so_far.train_s)
-        train_s = so_far.train_s + time.perf_counter() - clock
-        system.settle(everything)
-        _note(so_far, system, config, _look(system, table, number), number, train_loss, train_s)
+        try:
+            train_loss = _epoch(
+                system, table, train, config, rng, optimizer, schedule, number, so_far.train_s
+            )
+            train_s = so_far.train_s + time.perf_counter() - clock
+            system.settle(everything)
+            look = _look(system, table, number)
+        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]  # torch does not export it
+            raise Diverged(number) from error
+        _note(so_far, system, config, look, number, train_loss, train_s)
         _store(so_far, system, optimizer, schedule, rng)
         after_epoch(so_far)
     system.load_state_dict(so_far.best)
@@ -205,6 +223,8 @@ def _look(system: System, table: Table, number: int) -> dict[str, float]:
     rows = table.pairs.rows("evaluation")[: EVALUATION_ROWS if system.indexable else TOGETHER_ROWS]
     losses = system.loss(table.batch(rows, table.pairs.middle_segments(rows)), number)
     matrix = score_pairs(system, table, rows)
+    if not np.isfinite(matrix).all():
+        raise Diverged(number)
     own = np.eye(len(rows), dtype=np.bool_)
     there, back = rank(matrix, own), rank(matrix.T, own)
     return {
@@ -256,6 +276,8 @@ def _note(
     r10 = (look["r10_video_to_music"] + look["r10_music_to_video"]) / 2
     regret = {"loss": look["evaluation_loss"], "mrr": -look["mrr"], "r10": -r10, "last": -number}[config.keep]
     better = regret < so_far.least
+    if not (better or so_far.best):  # NaN or infinite, so no epoch could be kept
+        raise Diverged(number)
     if better:
         so_far.least = regret
         so_far.best = {name: value.clone() for name, value in system.state_dict().items()}

@@ -10,12 +10,14 @@ RUN.checkpoint     of a training that has not ended; the same job goes on from i
 """
 
 import json
+import pickle
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 
@@ -28,12 +30,22 @@ from model.systems.catalogue import chosen_preset, load_system
 from model.systems.recipe import Preset
 from model.systems.system import System
 from model.training.curves import curves_png
-from model.training.loop import Epoch, Progress, fit
+from model.training.loop import Diverged, Epoch, Progress, fit
 from model.training.sampler import Pairs, prepare, read_pairs
 
 MANIFEST = "run.json"
 SCHEMA = 2
 CHECKPOINT_S = 30.0  # at least so long between two checkpoints: writing one takes a moment
+DAMAGED = (  # what torch, and we, say of a file with bytes that are not its own
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    pickle.UnpicklingError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,27 +89,50 @@ class Run:
             Mismatch: if another version wrote it.
         """
         read_manifest(folder, MANIFEST)
-        config: dict[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))
-        if config.get("schema") != SCHEMA:
-            found = config.get("schema", 1)
+        try:
+            config: dict[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))
+            schema = config.get("schema", 1)
+            if schema == SCHEMA:
+                return cls(folder, config, _read_system(folder, config))
+        except (
+            AttributeError,
+            KeyError,
+            TypeError,
+            ValueError,
+            RuntimeError,
+        ) as error:  # torch has long ones
+            found = " ".join(str(error).split())
             raise Mismatch(
-                f"{folder} is a run of schema {found}, this version reads {SCHEMA}: train it again"
-            )
-        kind = load_system(config["system"])
-        system = kind.build(Dims(**config["dims"]), kind.config(**config["preset"]["system"]))
-        system.load_state_dict(torch.load(folder / "weights.pt", map_location="cpu", weights_only=True))
-        return cls(folder, config, system.eval())
+                f"{folder} does not fit this version of YuYin ({found}): train it again"
+            ) from error
+        raise Mismatch(f"{folder} is a run of schema {schema}, this version reads {SCHEMA}: train it again")
 
 
-def train(job: TrainJob, progress: Callable[[Epoch], None]) -> RunReport:
+def _read_system(folder: Path, config: Mapping[str, Any]) -> System:
+    kind = load_system(config["system"])
+    system = kind.build(Dims(**config["dims"]), kind.config(**config["preset"]["system"]))
+    system.load_state_dict(torch.load(folder / "weights.pt", map_location="cpu", weights_only=True))
+    return system.eval()
+
+
+def train(
+    job: TrainJob, progress: Callable[[Epoch], None], notice: Callable[[str], None] = lambda _: None
+) -> RunReport:
     """Train and write a run folder, which appears whole or not at all.
 
     The same job on the same dataset gives the same bits on one machine, also when it was killed and
     called again (unless a time limit stops it).
 
+    Args:
+        job: what is asked for.
+        progress: told after every epoch.
+        notice: told in a sentence if a checkpoint is gone on from, or cannot be.
+
     Raises:
-        BadOptions: if `job.out` exists, or the system, preset or a setting is unknown.
+        BadOptions: if `job.out` or the checkpoint of another job exists, the system, preset or a setting
+            is unknown, or training diverges.
         BadDataset: if the dataset lacks features, or training or evaluation pairs.
+        OSError: if nothing can be written to where `job.out` shall lie.
     """
     if job.out.exists():
         raise BadOptions(f"{job.out} exists already: name another folder, or delete it first")
@@ -107,9 +142,12 @@ def train(job: TrainJob, progress: Callable[[Epoch], None]) -> RunReport:
     profile = chosen_profile(dataset, job.profile)
     pairs = read_pairs(dataset, profile)
     check_splits(dataset, pairs)
+    with new_folder(job.out.parent):
+        pass  # what cannot be written shall be known before hours of training
     with torch_state(chosen.training.seed, job.threads):
         config = _config(job, chosen, dataset, profile, pairs)
-        checkpoint = _Checkpoint(job.out.with_name(f"{job.out.name}.checkpoint"), content_id(config))
+        checkpoint = _Checkpoint(checkpoint_of(job.out), content_id(config))
+        left = checkpoint.read(notice)
         system = kind.build(pairs.dims, chosen.system)
         device = training_device(job.device)
         table = prepare(system, pairs, device, fit=True)
@@ -118,19 +156,32 @@ def train(job: TrainJob, progress: Callable[[Epoch], None]) -> RunReport:
             checkpoint.write(so_far)
             progress(so_far.history[-1])
 
-        done = fit(system.to(device), table, chosen.training, after_epoch, checkpoint.read())
+        try:
+            done = fit(system.to(device), table, chosen.training, after_epoch, left)
+        except Diverged:
+            checkpoint.path.unlink(missing_ok=True)  # it leads there again, and blocks what is tried next
+            raise
+    _write(job.out, config, system, done)
+    checkpoint.path.unlink(missing_ok=True)
+    parameters = sum(each.numel() for each in system.parameters())
+    return RunReport(job.out, done.kept, parameters, why_stopped(done, chosen))
+
+
+def _write(out: Path, config: Mapping[str, Any], system: System, done: Progress) -> None:
     weights = {name: value.cpu() for name, value in system.state_dict().items()}
-    with new_folder(job.out.parent) as aside:
+    with new_folder(out.parent) as aside:
         torch.save(weights, aside / "weights.pt")
         lines = [json.dumps(asdict(epoch)) for epoch in done.history]
         (aside / "metrics.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
         (aside / "curves.png").write_bytes(curves_png(done.history))
         write_json(aside / "config.json", config)
         write_json(aside / MANIFEST, {"files": hash_files(aside, manifest=MANIFEST)})
-        commit(aside, job.out)
-    checkpoint.path.unlink(missing_ok=True)
-    parameters = sum(each.numel() for each in system.parameters())
-    return RunReport(job.out, done.kept, parameters, why_stopped(done, chosen))
+        commit(aside, out)
+
+
+def checkpoint_of(out: Path) -> Path:
+    """Where a training that is to end in `out` leaves what it has so far."""
+    return out.with_name(f"{out.name}.checkpoint")
 
 
 def why_stopped(done: Progress, chosen: Preset) -> str:
@@ -169,17 +220,29 @@ class _Checkpoint:
         self.path, self.job_id = path, job_id
         self._written_s = time.monotonic()
 
-    def read(self) -> Progress | None:
-        """What a killed training of this very job left; None if there is nothing that fits."""
+    def read(self, notice: Callable[[str], None]) -> Progress | None:
+        """What a killed training of this very job left; None if nothing is there, or nothing readable.
+
+        Raises:
+            BadOptions: if another job left it.
+        """
+        if not self.path.exists():
+            return None
         try:
-            found = torch.load(self.path, map_location="cpu", weights_only=True)
-        except FileNotFoundError:
+            whole = is_zipfile(self.path)  # torch would take others for files of its first versions
+            found = torch.load(self.path, map_location="cpu", weights_only=True) if whole else {}
+            job_id, epochs = found.pop("job_id"), found.pop("history")
+            left = Progress(history=[Epoch(**epoch) for epoch in epochs], **found)
+        except DAMAGED:
+            notice(f"{self.path} is damaged: training starts anew")
             return None
-        if found["job_id"] != self.job_id:
-            return None
-        history = [Epoch(**epoch) for epoch in found.pop("history")]
-        del found["job_id"]
-        return Progress(history=history, **found)
+        if job_id != self.job_id:
+            raise BadOptions(
+                f"a checkpoint of another job lies at {self.path}: repeat that job, or delete it"
+            )
+        last = left.history[-1]
+        notice(f"going on after epoch {last.number} of {last.of}, from {self.path}")
+        return left
 
     def write(self, so_far: Progress) -> None:
         """Replace the file, unless the last one is only seconds old."""
@@ -206,12 +269,13 @@ def torch_state(seed: int, threads: int) -> Iterator[None]:
 
 
 def check_splits(dataset: Dataset, pairs: Pairs) -> None:
-    """Raise `BadDataset` unless there is something to train on and to watch."""
+    """Raise `BadDataset` unless there is something to train on and to watch, and every category is known."""
     for split, least in (("train", 2), ("evaluation", 2)):
         if len(pairs.rows(split)) < least:
             raise BadDataset(
                 f"{dataset.folder} needs at least {least} pairs of split {split!r}: split it anew"
             )
+    dataset.check_categories()
 
 
 def _config(job: TrainJob, chosen: Preset, dataset: Dataset, profile: str, pairs: Pairs) -> dict[str, Any]:
@@ -226,6 +290,7 @@ def _config(job: TrainJob, chosen: Preset, dataset: Dataset, profile: str, pairs
         "tags": list(pairs.tags),
         "dataset": str(job.dataset.resolve()),
         "dataset_id": dataset.id,
+        "split_id": dataset.split_id,
         "dataset_kind": dataset.manifest.get("kind"),
         "pairs": {split: len(pairs.rows(split)) for split in ("train", "evaluation", "test")},
         "torch": str(torch.__version__),

@@ -26,7 +26,9 @@ def test_a_folder_comes_back_with_the_hashes_that_hashlib_gives(tmp_path: Path) 
     assert [p.name for p in tmp_path.iterdir()] == ["thing"], "nothing aside is left"
 
 
-@pytest.mark.parametrize("harm", ["change", "remove", "add", "no manifest", "broken manifest"])
+@pytest.mark.parametrize(
+    "harm", ["change", "remove", "add", "no manifest", "broken manifest", "a list", "no hashes"]
+)
 def test_harm_is_noticed(tmp_path: Path, harm: str) -> None:
     thing = make(tmp_path)
     match harm:
@@ -38,6 +40,10 @@ def test_harm_is_noticed(tmp_path: Path, harm: str) -> None:
             (thing / "stranger").write_bytes(b"")
         case "no manifest":
             (thing / "m.json").unlink()
+        case "a list":
+            (thing / "m.json").write_text("[]")
+        case "no hashes":
+            (thing / "m.json").write_text('{"files": 3}')
         case _:
             (thing / "m.json").write_text('{"files": ')
     with pytest.raises(Corrupt, match="build it again"):

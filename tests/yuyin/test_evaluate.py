@@ -62,7 +62,7 @@ def test_prints_the_table_and_writes_the_report_below_the_current_folder(
     assert "strict" in result.stdout
     assert "shared: as strict, since every track has one clip" in result.stdout
     assert "cold: n/a (it is not known which tracks training heard)" in result.stdout
-    assert f"Of {PAIRS} unseen adverts" in page.read_text("utf-8")
+    assert f"Of {PAIRS} videos of the test part" in page.read_text("utf-8")
 
 
 def test_json_stays_alone_on_standard_output(data: Path, tmp_path: Path) -> None:
@@ -107,3 +107,15 @@ def test_a_report_never_goes_into_what_it_measures(data: Path) -> None:
     result = CliRunner().invoke(app, ["evaluate", str(shipped_bundle()), str(data), "-o", str(inside)])
     assert isinstance(result.exception, BadOptions)
     assert not inside.exists()
+
+
+def test_what_is_neither_a_run_nor_a_bundle_is_refused_as_such(data: Path) -> None:
+    result = CliRunner().invoke(app, ["evaluate", str(data), str(data)])
+    assert isinstance(result.exception, BadOptions)
+    assert str(result.exception).startswith(f"{data} is neither a run nor a bundle: name what")
+
+
+def test_an_unknown_split_is_refused_with_the_three_there_are(data: Path) -> None:
+    result = CliRunner().invoke(app, ["evaluate", str(shipped_bundle()), str(data), "--split", "val"])
+    assert result.exit_code == 2
+    assert all(name in result.output for name in ("'val'", "'train'", "'evaluation'", "'test'"))

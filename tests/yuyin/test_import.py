@@ -37,6 +37,33 @@ def test_import_says_what_it_wrote(features):
     assert report["widths"] == {"audio": 3, "frames": 4}
 
 
+def test_what_it_says_is_next_can_be_done(features, monkeypatch):
+    monkeypatch.chdir(features)
+    asked = ["dataset", "import", "pairs.csv", "--as", "features", "-o", "out"]
+    last = CliRunner().invoke(app, asked, catch_exceptions=False).output.splitlines()[-1]
+    compare, train = last.removeprefix("next: ").split("; ")
+    assert compare == "yuyin compare out"
+    words = [*train.removeprefix("yuyin ").split(), "--set", "epochs=1"]
+    assert CliRunner().invoke(app, words, catch_exceptions=False).exit_code == 0
+    assert (features / "runs" / "first" / "run.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("splits", "said"),
+    [
+        (["test"], "next: yuyin evaluate RUN out"),
+        (["train", "evaluation"], "next: yuyin train out --system yuyin_plus -o runs/first"),
+    ],
+)
+def test_what_cannot_be_done_with_its_splits_is_not_next(features, monkeypatch, splits, said):
+    monkeypatch.chdir(features)
+    rows = [f"ad{i},clips.npy:{i},songs.npy:{i},{splits[i % len(splits)]}" for i in range(30)]
+    (features / "pairs.csv").write_text("\n".join(["pair_id,video.frames,music.audio,split", *rows]))
+    asked = ["dataset", "import", "pairs.csv", "--as", "features", "-o", "out"]
+    result = CliRunner().invoke(app, asked, catch_exceptions=False)
+    assert result.output.splitlines()[-1] == said
+
+
 @pytest.mark.parametrize(
     ("asked", "error"),
     [(["--as", "ave"], BadDataset), (["--as", "features", "--emobase", "clips.npy"], BadOptions)],

@@ -1,9 +1,12 @@
 """Arguments in, an exit code out: 0 done, 1 finished with failures it reports, 2 bad input."""
 
 import sys
+from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
+from model.artifact import ASIDE
 from model.errors import YuyinError
 from yuyin.cli.app import app
 
@@ -23,7 +26,23 @@ def main() -> None:
         else:
             _complain(f"this installation is not whole ({error}): `yuyin doctor` says what to do about it")
         sys.exit(2)
+    except OSError as error:
+        _complain(_said(error))
+        sys.exit(2)
+
+
+def _said(error: OSError) -> str:
+    if error.filename is None:
+        return f"the system refuses ({error}): check the paths, their rights and the space that is left"
+    place = Path(str(error.filename))
+    if place.name.startswith(ASIDE):  # a name that only we know
+        place = place.parent
+    return (
+        f"{place} cannot be read or written ({error.strerror}): "
+        "check the path, its rights and the space that is left"
+    )
 
 
 def _complain(sentence: str) -> None:
-    Console(stderr=True, highlight=False).print(f"[bold red]error:[/bold red] {sentence}", soft_wrap=True)
+    console = Console(stderr=True, highlight=False)
+    console.print(Text.assemble(("error:", "bold red"), " ", sentence), soft_wrap=True)

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from yuyin.cli.options import AsJson
+from yuyin.cli.options import MAX_SEED, AsJson
 from yuyin.cli.progress import bar
 
 
@@ -22,7 +22,11 @@ def adsynth(
     pairs: Annotated[int, typer.Option(help="How many; the paper has 98071.")] = 24_000,
     seed: Annotated[
         int,
-        typer.Option(min=0, help="The instance: 11, 12, 13 to tune systems on, 21, 22, 23 for final tables."),
+        typer.Option(
+            min=0,
+            max=MAX_SEED,
+            help="The instance: 11, 12, 13 to tune systems on, 21, 22, 23 for final tables.",
+        ),
     ] = 11,
     dims: Annotated[
         Literal["paper", "small"],

@@ -1,10 +1,12 @@
 """The tree of commands: one file per group, joined here."""
 
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
+from model.errors import Corrupt
 from yuyin.cli import (
     compare,
     dataset,
@@ -20,7 +22,20 @@ from yuyin.cli import (
     train,
 )
 
+
+class Commands(TyperGroup):
+    """The tree, in which a file that ends too early is no Ctrl-D, as it would be for typer."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except EOFError as error:
+            raise Corrupt(f"a file is empty or cut off ({error!r}): make it again") from error
+
+
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -91,7 +91,9 @@ def compare(
         Budget(trials, seeds, limit_s, cast(Precision, precision)),  # checked there
         Machine(*running, device),
     )
-    with bar("comparing") as progress:  # first the systems whose speed is measured, then the runs
+    with bar(
+        "comparing", lambda: "the same command goes on from here"
+    ) as progress:  # first the systems whose speed is measured, then the runs
         report = run_job(job, Listener(progress, say, progress))
     if as_json:
         typer.echo(json.dumps(report.as_dict()))

@@ -3,15 +3,18 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from model.errors import BadOptions
 from yuyin.cli.adsynth import adsynth
-from yuyin.cli.options import AsJson, Processes, cores
+from yuyin.cli.options import MAX_SEED, AsJson, Processes, cores
 from yuyin.cli.prepare import prepare
 from yuyin.cli.progress import bar
+
+if TYPE_CHECKING:
+    from model.datasets.imports.imported import ImportReport
 
 app = typer.Typer(no_args_is_help=True, help="Make datasets: pairs of video and music.")
 app.command()(prepare)
@@ -24,7 +27,10 @@ Out = Annotated[Path, typer.Option("-o", "--out", help="The dataset folder to wr
 def synth(
     out: Out,
     pairs: Annotated[int, typer.Option(min=1, help="How many adverts, each with its music.")] = 1500,
-    seed: Annotated[int, typer.Option(help="Other seed, other adverts, tracks and brands; same world.")] = 1,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, max=MAX_SEED, help="Other seed, other adverts, tracks and brands; same world."),
+    ] = 1,
     test_only: Annotated[bool, typer.Option("--test-only", help="All pairs go to the split 'test'.")] = False,
     processes: Processes = None,
 ) -> None:
@@ -64,7 +70,7 @@ def import_(
             help="With --as muvi: the file of their emobase functionals; leaves the pairs that it has.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the split, where FILE has none.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Of the split, where FILE has none.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Make features that were extracted elsewhere a dataset.
@@ -97,4 +103,12 @@ def import_(
     widths = ", ".join(f"{name} {width}" for name, width in report.widths.items())
     typer.echo(f"{out}: {sum(report.pairs.values())} pairs of {report.tracks} tracks ({parts})")
     typer.echo(f"features: {widths}; {report.categories or 'no'} categories")
-    typer.echo(f"next: yuyin compare {out}; yuyin train {out} -o runs/first")
+    typer.echo(f"next: {'; '.join(_next(out, report))}")
+
+
+def _next(dataset: Path, report: "ImportReport") -> list[str]:
+    """Commands that work whatever was imported: YuYin+ does without emotion, text and categories."""
+    if not report.pairs["train"]:
+        return [f"yuyin evaluate RUN {dataset}"]
+    compare = [f"yuyin compare {dataset}"] if report.pairs["test"] else []
+    return [*compare, f"yuyin train {dataset} --system yuyin_plus -o runs/first"]

@@ -3,7 +3,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -23,7 +23,9 @@ def evaluate(
     dataset: Annotated[
         Path, typer.Argument(exists=True, file_okay=False, help="A dataset folder with features.")
     ],
-    split: Annotated[str, typer.Option(help="Which part of DATASET: train, evaluation or test.")] = "test",
+    split: Annotated[
+        Literal["train", "evaluation", "test"], typer.Option(help="Which part of DATASET.")
+    ] = "test",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -60,6 +62,10 @@ def evaluate(
     from model.evaluation.page import write_report
     from model.evaluation.run import measure
 
+    if not any((what / name).is_file() for name in ("run.json", "bundle.json")):
+        raise BadOptions(
+            f"{what} is neither a run nor a bundle: name what `yuyin train` or `yuyin export` wrote"
+        )
     if out is not None:
         _check_outside(out, what)
     data = Dataset.open(dataset)

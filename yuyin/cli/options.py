@@ -21,6 +21,7 @@ Vad = Annotated[
         help="ONNX file of Silero VAD, which hears voices better than the signal alone; not part of YuYin.",
     ),
 ]
+MAX_SEED = 2**63 - 1  # torch takes no larger one
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of a table.")]
 
 DEFAULT_STORE = Path("store")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -15,16 +16,28 @@ from rich.progress import (
 
 
 @contextmanager
-def bar(label: str) -> Iterator[Callable[[int, int], None]]:
+def bar(label: str, stopped: Callable[[], str] | None = None) -> Iterator[Callable[[int, int], None]]:
     """A bar called `label`; the callback it yields takes how many are done, and of how many.
 
-    Drawn on standard error, so that `--json` output stays clean; a log file gets the last state only.
+    Drawn on standard error, so that `--json` output stays clean; a log file gets the last state only. An
+    error takes the bar away with it.
+
+    Args:
+        label: what is going on.
+        stopped: what is left after a Ctrl-C, and how to go on.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
-        task = progress.add_task(label, total=None)
+    console = Console(stderr=True)
+    try:
+        with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
+            task = progress.add_task(label, total=None)
 
-        def show(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
+            def show(done: int, total: int) -> None:
+                progress.update(task, completed=done, total=total)
 
-        yield show
+            yield show
+            progress.live.transient = False
+    except KeyboardInterrupt:
+        if stopped is not None:
+            typer.echo(f"stopped: {stopped()}", err=True)
+        raise

@@ -124,7 +124,8 @@ def _print(found: "Recommendation") -> None:
             result.key or "",
             "" if result.loudness_lufs is None else f"{result.loudness_lufs:.1f}",
         )
-    Console(width=max(TABLE_COLUMNS, Console().width)).print(table)
+    console = Console(width=max(TABLE_COLUMNS, Console().width), markup=False, emoji=False)
+    console.print(table)  # titles as they are: "[live]" is no mark-up
     if any(result.segments[0].ends_early for result in found.results):
         typer.echo("! the track ends before the picture does", err=True)
     for warning in found.warnings:

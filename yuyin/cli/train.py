@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from model.errors import BadOptions
+from yuyin.cli.options import MAX_SEED
 from yuyin.cli.progress import bar
 
 
@@ -27,7 +28,7 @@ def train(
         str | None, typer.Option(help="Which features to train on. Default: the only ones that DATASET has.")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Same seed, same weights.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Same seed, same weights.")] = 0,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change one setting of the preset; repeat."),
@@ -38,12 +39,19 @@ def train(
     Stop it at any time: the same command goes on from the last checkpoint, RUN.checkpoint.
     """
     from model.training.loop import Epoch
-    from model.training.run import TrainJob
+    from model.training.run import TrainJob, checkpoint_of
     from model.training.run import train as run_job
 
     console = Console(stderr=True)
     asked = {"seed": str(seed)} | dict(_setting(text) for text in settings or [])
-    with bar("training") as progress:
+
+    def stopped() -> str:
+        checkpoint = checkpoint_of(out)
+        if checkpoint.exists():
+            return f"the same command goes on from {checkpoint}"
+        return "the same command starts anew, since no checkpoint was due yet"
+
+    with bar("training", stopped) as progress:
 
         def show(epoch: Epoch) -> None:
             progress(epoch.number, epoch.of)
@@ -55,7 +63,8 @@ def train(
                     highlight=False,
                 )
 
-        report = run_job(TrainJob(dataset, out, system, preset, profile, asked, device), show)
+        job = TrainJob(dataset, out, system, preset, profile, asked, device)
+        report = run_job(job, show, lambda sentence: typer.echo(sentence, err=True))
     typer.echo(
         f"{report.folder}: {report.parameters:,} parameters, best epoch {report.best.number} of "
         f"{report.best.of}; how it went: {report.folder / 'curves.png'}\n"

@@ -11,11 +11,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.artifact import sha256_of
-from model.datasets.imports.imported import Imported, check_lengths, draw_split, pooled, read_arrays
+from model.datasets.imports.imported import (
+    INTEGERS,
+    NUMBERS,
+    TEXTS,
+    Imported,
+    as_float32,
+    check_lengths,
+    draw_split,
+    pooled,
+    read_arrays,
+)
 from model.datasets.layout import Layout
 from model.errors import BadDataset
 
-NAMES = ("row", "label", "label_names", "vfeat_mean", "vfeat_std", "afeat", "dup_group")
+ARRAYS = {
+    "row": (INTEGERS, 1),
+    "label": (INTEGERS, 1),
+    "label_names": (TEXTS, 1),
+    "vfeat_mean": (NUMBERS, 2),
+    "vfeat_std": (NUMBERS, 2),
+    "afeat": (NUMBERS, 3),
+    "dup_group": (INTEGERS, 1),
+}
 TEST_SHARE = 0.28  # about 730 of 2,609 pairs, as the levels that are known were measured
 EVALUATION_SHARE = 0.12  # of the rest
 
@@ -28,13 +46,11 @@ def read_ave(path: Path, seed: int) -> Imported:
     Raises:
         BadDataset: if it is no such file, or its arrays do not fit together.
     """
-    arrays = read_arrays(path, NAMES)
+    arrays = read_arrays(path, ARRAYS)
     names = arrays.pop("label_names")
     check_lengths(path, arrays, len(arrays["row"]))
-    if arrays["afeat"].ndim != 3:
-        raise BadDataset(f"'afeat' of {path} has the shape {arrays['afeat'].shape}, not (n, t, d)")
     label = arrays["label"]
-    if len(label) and not (label.min() >= 0 and label.max() < len(names)):
+    if not (label.min() >= 0 and label.max() < len(names)):
         raise BadDataset(f"'label' of {path} goes beyond its {len(names)} names: export it again")
     category = names[label].astype(np.str_)
     group = _numbered("ave-g", arrays["dup_group"])
@@ -62,5 +78,6 @@ def _numbered(prefix: str, numbers: NDArray[np.integer]) -> NDArray[np.str_]:
 
 def _mean_std(rows: NDArray[np.uint8]) -> NDArray[np.float32]:
     """(n, t, d) to (n, 2 d)."""
-    values = rows.astype(np.float32)
-    return np.hstack([values.mean(axis=1), values.std(axis=1)])
+    values = as_float32(rows)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused when it is written
+        return np.hstack([values.mean(axis=1), values.std(axis=1)])

@@ -1,21 +1,30 @@
 """Pairs and their features as a reader found them in, a dataset folder and a report out.
 
 What is imported has no media: no paths, no times. A feature that was pooled has one row a pair.
+The folder is made aside and renamed.
 """
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.artifact import commit, new_folder
 from model.datasets.layout import Layout, write_features
 from model.datasets.splits import split_groups
-from model.datasets.table import SPLITS, TEXT_COLUMNS, Ragged, write_dataset
+from model.datasets.table import SCHEMA, SPLITS, TEXT_COLUMNS, Dataset, Ragged, first_twice, write_dataset
 from model.errors import BadDataset
+
+# What numpy, zipfile and zlib say of an archive with bytes that are not its own.
+DAMAGED = (OSError, EOFError, ValueError, TypeError, RuntimeError, BadZipFile, zlib.error)
+INTEGERS, NUMBERS, TEXTS = "iu", "fiu", "U"
+SAID = {INTEGERS: "whole numbers", NUMBERS: "numbers", TEXTS: "texts"}
+Kinds = Mapping[str, tuple[str, int]]  # by array: letters of `dtype.kind`, and how many dimensions
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +55,35 @@ class ImportReport:
 
 
 def write_imported(imported: Imported, folder: Path) -> ImportReport:
-    """Write the features, then the pairs; nothing at all if something is wrong with either.
+    """Write the features and the pairs; nothing at all if something is wrong with either.
+
+    Args:
+        imported: what to write.
+        folder: must not exist, be empty, or hold this very dataset.
 
     Raises:
-        BadDataset: for a value that is NaN or infinite, a training part that lacks pairs or a category.
+        BadDataset: for a value that is NaN or infinite, a training part that lacks pairs or a category, or
+            if `folder` holds something else.
     """
     _check_pairs(imported)
-    layout, made_by = imported.layout, dict(imported.made_by)
-    write_features(
-        folder, imported.pair_id, imported.kind, layout, imported.features, imported.tag_vectors, made_by
-    )
     unknown = len(imported.pair_id)
     columns = {name: getattr(imported, name, np.full(unknown, "")) for name in TEXT_COLUMNS}
     columns |= {"length_s": np.zeros(unknown), "start_s": np.zeros(unknown)}
     manifest = {
         "kind": imported.kind,
-        "made_by": made_by,
+        "made_by": dict(imported.made_by),
         "categories": sorted(set(imported.category.tolist()) - {""}),
         "tags": sorted(set(imported.tag.tolist()) - {""}),
     }
-    write_dataset(folder, manifest, columns)
+    place = folder.resolve()
+    if _is_free(place):
+        with new_folder(place.parent) as aside:
+            _fill(aside, imported, manifest, columns)
+            if place.exists():
+                place.rmdir()  # empty
+            commit(aside, place)
+    elif not _holds(place, imported, manifest, columns):
+        raise BadDataset(f"{folder} holds something else than what is imported: name a new or empty folder")
     return ImportReport(
         pairs={split: int((imported.split == split).sum()) for split in SPLITS},
         tracks=len(np.unique(imported.track_id)),
@@ -74,10 +92,48 @@ def write_imported(imported: Imported, folder: Path) -> ImportReport:
     )
 
 
+def _is_free(folder: Path) -> bool:
+    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+
+
+def _holds(
+    folder: Path, imported: Imported, manifest: Mapping[str, Any], columns: Mapping[str, NDArray[Any]]
+) -> bool:
+    try:
+        found = Dataset.open(folder)
+        for name in imported.features:
+            found.features(name, imported.kind)
+    except BadDataset:
+        return False
+    same = all(np.array_equal(found.pairs[name], column) for name, column in columns.items())
+    return same and found.manifest == {**manifest, "schema": SCHEMA}
+
+
+def _fill(
+    folder: Path, imported: Imported, manifest: Mapping[str, Any], columns: Mapping[str, NDArray[Any]]
+) -> None:
+    write_features(
+        folder,
+        imported.pair_id,
+        imported.kind,
+        imported.layout,
+        imported.features,
+        imported.tag_vectors,
+        imported.made_by,
+    )
+    write_dataset(folder, manifest, columns)
+
+
 def pooled(values: NDArray[Any]) -> Ragged:
     """(n, d): one row a pair."""
     count = len(values)
-    return Ragged(np.asarray(values, np.float32), np.zeros(count), np.arange(count + 1, dtype=np.int64))
+    return Ragged(as_float32(values), np.zeros(count), np.arange(count + 1, dtype=np.int64))
+
+
+def as_float32(values: NDArray[Any]) -> NDArray[np.float32]:
+    """What is too large becomes infinite without a warning: it is refused when it is written."""
+    with np.errstate(over="ignore"):
+        return np.asarray(values, np.float32)
 
 
 def draw_split(
@@ -100,21 +156,34 @@ def draw_split(
     return split.astype(np.str_)
 
 
-def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path, kinds: Kinds) -> dict[str, NDArray[Any]]:
     """Those arrays of an .npz file.
 
     Raises:
-        BadDataset: if it is none, or lacks one.
+        BadDataset: if it is none, or lacks one, or one is empty or of another kind.
     """
+    if not is_zipfile(path):
+        raise BadDataset(
+            f"{path} cannot be read as an .npz file of arrays, for it is none: name one, or read a list of "
+            "your own features with --as features"
+        )
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in names}
-    except (OSError, EOFError, ValueError, TypeError, BadZipFile) as error:  # TypeError: of an .npy file
+            arrays = {name: np.asarray(file[name]) for name in kinds}
+    except DAMAGED as error:
         raise BadDataset(
             f"{path} cannot be read as an .npz file of arrays ({error}): export it again"
         ) from error
     except KeyError as error:
         raise BadDataset(f"{path} lacks an array ({error.args[0]}): it is no file of this kind") from error
+    for name, array in arrays.items():
+        kind, dimensions = kinds[name]
+        if array.dtype.kind not in kind or array.ndim != dimensions or array.size == 0:
+            raise BadDataset(
+                f"{name!r} of {path} holds {array.dtype} of shape {array.shape}, not {SAID[kind]} in "
+                f"{dimensions} dimensions, at least one: export it again"
+            )
+    return arrays
 
 
 def check_lengths(path: Path, arrays: Mapping[str, NDArray[Any]], rows: int) -> None:
@@ -125,6 +194,9 @@ def check_lengths(path: Path, arrays: Mapping[str, NDArray[Any]], rows: int) -> 
 
 
 def _check_pairs(imported: Imported) -> None:
+    twice = first_twice(imported.pair_id)
+    if twice is not None:
+        raise BadDataset(f"two pairs have the pair_id {twice!r}: give each pair its own")
     splits = {split: imported.split == split for split in SPLITS}
     if not splits["test"].all():
         for split in ("train", "evaluation"):

@@ -16,13 +16,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.artifact import sha256_of
-from model.datasets.imports.imported import Imported, check_lengths, pooled, read_arrays
+from model.datasets.imports.imported import (
+    INTEGERS,
+    NUMBERS,
+    TEXTS,
+    Imported,
+    check_lengths,
+    pooled,
+    read_arrays,
+)
 from model.datasets.layout import Layout
 from model.errors import BadDataset
 
-CLIPS = ("id", "artist_key", "key", "clip_mean", "clip_std")
-SECONDS = ("loudness", "note_density", "motion", "scene_offset", "emotion6", "chord")
-EMOBASE = ("muvi_sync_id", "emobase_mean", "emobase_std")
+CLIPS = {
+    "id": (TEXTS, 1),
+    "artist_key": (TEXTS, 1),
+    "key": (TEXTS, 1),
+    "clip_mean": (NUMBERS, 2),
+    "clip_std": (NUMBERS, 2),
+}
+SECONDS = {
+    "loudness": (NUMBERS, 1),
+    "note_density": (NUMBERS, 1),
+    "motion": (NUMBERS, 1),
+    "scene_offset": (NUMBERS, 1),
+    "emotion6": (NUMBERS, 2),
+    "chord": (INTEGERS, 1),
+}
+OTHERS = {"offset": (INTEGERS, 1), "chord_names": (TEXTS, 1)}
+EMOBASE = {"muvi_sync_id": (TEXTS, 1), "emobase_mean": (NUMBERS, 2), "emobase_std": (NUMBERS, 2)}
 SCENE_CAP_S = 20.0
 QUANTILES = (0.1, 0.5, 0.9)
 TEST_SHARE = 150 / 598  # 150 pairs by artists that training does not know
@@ -42,10 +64,11 @@ def read_muvi(path: Path, seed: int, emobase: Path | None = None) -> Imported:
     Raises:
         BadDataset: if it is no such file, or its arrays do not fit together.
     """
-    arrays = read_arrays(path, (*CLIPS, *SECONDS, "offset", "chord_names"))
-    offset, chords = arrays.pop("offset"), len(arrays.pop("chord_names"))
+    arrays = read_arrays(path, CLIPS | SECONDS | OTHERS)
+    offset, chords = arrays.pop("offset").astype(np.int64), len(arrays.pop("chord_names"))
     _check(path, arrays, offset, chords)
-    features = _features(arrays, offset, chords)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused when it is written
+        features = _features(arrays, offset, chords)
     made_by = {"import": "muvi", "file_sha256": sha256_of(path), "seed": seed}
     rows = np.arange(len(arrays["id"]))
     if emobase is not None:
@@ -148,7 +171,7 @@ def _check(path: Path, arrays: Mapping[str, Array], offset: Array, chords: int) 
     count = len(arrays["id"])
     check_lengths(path, {name: arrays[name] for name in CLIPS}, count)
     check_lengths(path, {"offset": offset}, count + 1)
-    if count == 0 or offset[0] != 0 or (np.diff(offset) < 1).any():
+    if offset[0] != 0 or (np.diff(offset) < 1).any():
         raise BadDataset(f"'offset' of {path} leaves a video without a second: export it again")
     check_lengths(path, {name: arrays[name] for name in SECONDS}, int(offset[-1]))
     if not (arrays["chord"].min() >= 0 and arrays["chord"].max() < chords):

@@ -56,7 +56,7 @@ def test_a_folder_without_its_last_file_is_no_dataset(tmp_path):
     ("changes", "says"),
     [
         ({"split": np.array(["train", "dev", "test"])}, "dev"),
-        ({"pair_id": np.array(["a", "b", "a"])}, "one pair_id"),
+        ({"pair_id": np.array(["a", "b", "a"])}, "one pair_id, 'a'"),
         ({"length_s": np.array([1, np.nan, 2])}, "length_s"),
         ({"start_s": np.array([1.0, -1, 2])}, "start_s"),
         ({"start_s": np.array(["1", "2", "soon"])}, "no numbers"),
@@ -139,6 +139,91 @@ def test_offsets_that_do_not_fit_are_refused(tmp_path):
         write_array(features_folder(tmp_path, "lite") / "frames.offsets.npy", np.array(offsets, np.int64))
         with pytest.raises(BadDataset, match="do not fit"):
             Dataset.open(tmp_path).features("frames")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"PK\3\4 no array", b"no array"])
+@pytest.mark.parametrize("part", ["", ".times", ".offsets"])
+def test_a_file_that_holds_no_array_is_a_bad_dataset(tmp_path, part, content):
+    write_dataset(tmp_path, {"kind": "ave"}, columns(3))
+    write_features(tmp_path, some_rows([1, 2, 3]), columns(3)["pair_id"])
+    (features_folder(tmp_path, "lite") / f"frames{part}.npy").write_bytes(content)
+    with pytest.raises(BadDataset, match=r"'frames' .* cannot be read .*: import it again") as raised:
+        Dataset.open(tmp_path).features("frames")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("part", "array"),
+    [
+        ("", np.zeros((6, 4), int)),
+        ("", np.zeros(6)),
+        (".times", np.float64(3)),
+        (".offsets", np.array([0.0, 1, 3, 6])),
+    ],
+)
+def test_an_array_of_another_kind_is_a_bad_dataset(tmp_path, part, array):
+    write_dataset(tmp_path, {}, columns(3))
+    write_features(tmp_path, some_rows([1, 2, 3]), columns(3)["pair_id"])
+    write_array(features_folder(tmp_path, "lite") / f"frames{part}.npy", array)
+    with pytest.raises(BadDataset, match="do not fit"):
+        Dataset.open(tmp_path).features("frames")
+
+
+@pytest.mark.parametrize("content", ["[]", '"text"', "3", "null"])
+def test_json_that_is_no_object_is_a_bad_dataset(tmp_path, content):
+    write_dataset(tmp_path, {}, columns())
+    write_features(tmp_path, some_rows([1, 2, 3]), columns(3)["pair_id"])
+    dataset = Dataset.open(tmp_path)
+    (features_folder(tmp_path, "lite") / "features.json").write_text(content)
+    with pytest.raises(
+        BadDataset, match=r"features.json of .* is no JSON object: run `yuyin features extract`"
+    ):
+        dataset.features("frames")
+    (tmp_path / "dataset.json").write_text(content)
+    with pytest.raises(BadDataset, match=r"dataset.json of .* is no JSON object"):
+        Dataset.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("synth", "run `yuyin features extract`$"),
+        ("muvi", "import it again with `yuyin dataset import --as muvi`, into a new folder$"),
+        ("adsynth", "make it again with `yuyin dataset adsynth`, in a new folder$"),
+    ],
+)
+def test_what_makes_features_anew_depends_on_what_made_them(tmp_path, kind, says):
+    write_dataset(tmp_path, {"kind": kind}, columns(3))
+    dataset = Dataset.open(tmp_path)
+    with pytest.raises(BadDataset, match=f"no finished 'lite' features: {says}"):
+        dataset.features("frames")
+    write_features(tmp_path, some_rows([1, 1, 1]), np.array(["x", "y", "z"]))
+    with pytest.raises(BadDataset, match=f"are of other pairs: {says}"):
+        dataset.features("frames")
+    if kind != "synth":
+        says = "it has only 'lite' features and no media, so take a dataset that has them$"
+    with pytest.raises(BadDataset, match=f"no finished 'small' features: {says}"):
+        dataset.features("frames", "small")
+
+
+def test_a_new_split_is_another_split_of_the_same_dataset(tmp_path):
+    first, again = columns(3), columns(3, split=np.array(["train", "test", "train"]))
+    write_dataset(tmp_path / "first", {}, first)
+    write_dataset(tmp_path / "moved", {}, first)
+    write_dataset(tmp_path / "again", {}, again)
+    one, moved, other = (Dataset.open(tmp_path / name) for name in ("first", "moved", "again"))
+    assert one.id == moved.id == other.id
+    assert one.split_id == moved.split_id != other.split_id
+
+
+def test_a_category_that_training_lacks_is_named(tmp_path):
+    split = np.array(["train", "evaluation", "test"])
+    for name, category in (("known", "aaa"), ("unknown", "aba"), ("late", "aab")):
+        write_dataset(tmp_path / name, {}, columns(3, split=split, category=np.array(list(category))))
+    Dataset.open(tmp_path / "known").check_categories()
+    for name in ("unknown", "late"):
+        with pytest.raises(BadDataset, match=r"no training pair of .* has the category 'b'"):
+            Dataset.open(tmp_path / name).check_categories()
 
 
 def test_a_pickle_is_never_read(tmp_path):

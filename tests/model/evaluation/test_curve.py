@@ -25,7 +25,8 @@ def test_every_point_is_the_share_found_in_the_sorted_lists(n: int) -> None:
         matrix = scores if curve.direction == "V->M" else scores.T
         expected = [slow_recall(matrix, tracks, curve.protocol, k) for k in range(1, n + 1)]
         np.testing.assert_allclose(curve.value, expected, atol=1e-12)
-        assert curve.value[-1] == curve.low[-1] == curve.high[-1] == 1
+        assert curve.value[-1] == curve.low[-1] == curve.high[-1] == 1  # of the whole pool: certain
+        assert (curve.low[curve.chance < 1 - 1e-9] < 1).all()
         assert (np.diff(curve.value) >= 0).all()
 
 

@@ -34,7 +34,9 @@ def test_a_clip_of_the_same_track_is_no_rival() -> None:
 def test_no_video_is_both(n: int, best: int, worst: int) -> None:
     scores = np.random.default_rng(n).standard_normal((n, n))
     top, bottom = best_and_worst(scores, np.arange(n).astype(str))
-    assert (len(top), len(bottom)) == (best, worst)
+    missed = sum(1 for i, row in enumerate(scores) if row.argmax() != i)
+    assert (len(top), len(bottom)) == (best, min(worst, missed))
+    assert all(each.rank > 1 for each in bottom)
     assert not {each.pair for each in top} & {each.pair for each in bottom}
 
 
@@ -42,3 +44,12 @@ def test_one_track_has_no_rival_and_ties_stand_in_the_middle() -> None:
     best, worst = best_and_worst(np.zeros((3, 3)), np.array(["a", "a", "a"]))
     assert all(each.rival is None and each.rival_score is None for each in best + worst)
     assert all(each.rank == 2 for each in best + worst)
+
+
+def test_what_stands_first_was_not_missed() -> None:
+    scores = np.eye(4)
+    assert best_and_worst(scores, np.arange(4).astype(str))[1] == ()
+    scores[1, 3] = 2
+    scores[2, 0] = 1  # as good as the own clip: rank 1.5
+    _, worst = best_and_worst(scores, np.arange(4).astype(str))
+    assert [(each.pair, each.rank) for each in worst] == [(1, 2), (2, 1.5)]

@@ -77,8 +77,8 @@ def test_falls_back_to_features_rather_than_guess(rendered: Path, tmp_path: Path
         case _:
             dataset.pairs["pair_id"] = np.array(["mine-1", "mine-2"])
     found = factors_of(dataset, np.array([0, 1]))
-    assert "measured" in found.source
-    assert {text for item in found.items for text in item.picture + item.music} == {UNKNOWN}  # no features
+    assert found.items == ()  # no features
+    assert "neither 'lite' features to read them from nor the numbers" in found.source
 
 
 def test_a_prepared_pair_is_described_by_its_features(
@@ -107,8 +107,17 @@ def test_a_prepared_pair_is_described_by_its_features(
 
 def test_features_of_another_width_are_not_read(tmp_path: Path, make_dataset: Callable[..., Path]) -> None:
     dataset = Dataset.open(make_dataset(tmp_path / "data", counts=(0, 0, 2)))  # 9 columns instead of 67
-    found = by_name(dataset, [0, 1])
-    assert {text for sides in found.values() for side in sides for text in side} == {UNKNOWN}
+    assert by_name(dataset, [0, 1]) == {}
+
+
+def test_a_factor_of_which_nothing_is_known_is_left_out(
+    tmp_path: Path, make_dataset: Callable[..., Path]
+) -> None:
+    dataset = Dataset.open(make_dataset(tmp_path / "data", counts=(0, 0, 2)))
+    put(dataset, "frames", {"luma_p50": [0.25, 0.75]})
+    found = factors_of(dataset, np.array([0, 1]))
+    assert "measured" in found.source
+    assert [(each.name, each.music) for each in found.items] == [("light and mode", (UNKNOWN, UNKNOWN))]
 
 
 def put(dataset: Dataset, source: str, columns: dict[str, list[float]]) -> None:

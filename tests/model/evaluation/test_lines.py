@@ -28,6 +28,14 @@ def test_a_line_is_the_mean_over_seeds_and_its_band_is_of_queries() -> None:
         assert (line.band[0][i], line.band[1][i]) == pytest.approx((low, high))
 
 
+def test_a_band_closes_only_where_the_list_is_as_long_as_the_pool() -> None:
+    own = np.eye(12, dtype=np.bool_)
+    line = recall_line("knows all", [rank(own.astype(float), own)], np.arange(12).astype(str), most=15)
+    assert line.value.tolist() == [1] * 15
+    assert line.band[0][:11] == pytest.approx([12 / (12 + 1.96**2)] * 11, abs=1e-4)
+    assert line.band[0][11:].tolist() == [1] * 4
+
+
 def test_lines_stand_at_their_height_each_in_its_colour_and_named_once(drawn) -> None:
     lines = [flat("top", 1.0), flat("half", 0.5), flat("chance", 0.0, role="chance")]
     picture = drawn(recall_lines_plot(lines, "lines", "said"))

@@ -40,6 +40,14 @@ def test_the_right_clip_first_is_no_distance_and_ties_are_their_mean() -> None:
     assert two.value == pytest.approx(((3 + 5) / 2 + 0 + 0) / 3)
 
 
+def test_no_distance_at_all_may_be_luck() -> None:
+    """Three right choices of three: others may lie as far as the farthest, after Wilson of 0 of 3."""
+    vectors, tracks = np.array([[0.0], [3.0], [5.0]]), np.array(["a", "b", "c"])
+    found = audio_distance(np.eye(3), vectors, tracks, "")
+    assert (found.low, found.value) == (0, 0)
+    assert found.high == pytest.approx(5 * 1.96**2 / (3 + 1.96**2), abs=1e-4)
+
+
 def test_of_one_track_there_is_no_other_to_be_near() -> None:
     assert audio_distance(np.eye(2), np.eye(2), np.array(["a", "a"]), "").floor is None
     alone = audio_distance(np.array([[0.1]]), np.ones((1, 3)), np.array(["a"]), "")

@@ -45,6 +45,14 @@ def test_seeds_are_averaged_before_queries_are_compared() -> None:
     assert (found.value, found.low, found.high, found.p) == (0, 0, 0, 1)
 
 
+def test_a_few_queries_that_all_differ_do_not_make_a_difference_certain() -> None:
+    found = compare(np.ones((1, 3)), np.zeros((1, 3)), apart(3))
+    exact = stats.binomtest(3, 3).proportion_ci(0.95, method="wilson")
+    assert found.value == 1
+    assert (found.low, found.high) == pytest.approx((2 * exact.low - 1, 1))  # shares of -1 to 1
+    assert found.p == pytest.approx(1 / 4, abs=0.02)
+
+
 def test_queries_of_one_track_are_one_witness() -> None:
     rng = np.random.default_rng(5)
     once = rng.standard_normal(30) + 0.45

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from model.evaluation.pool import Catalogue, Pool, cases
 from model.evaluation.protocol import CUTOFFS, FIGURES, evaluate_scores, figures, score_clips
@@ -79,6 +80,39 @@ def test_per_query_figures_are_what_the_table_averages() -> None:
 def test_a_pool_of_one_is_found_at_once() -> None:
     (found, *_) = evaluate_scores(np.array([[0.3]]), np.array(["a"]), split="test").results
     assert (found.mean_rank.value, found.mean_normalised_rank.value, found.recall[50].value) == (1, 0, 1)
+
+
+def test_all_hits_of_a_small_split_prove_little() -> None:
+    """12 of 12 where guessing hits 10 of 12: p is .11, so the interval must hold chance."""
+    n = 12
+    found = evaluate_scores(np.eye(n), np.arange(n).astype(str), split="test").result("strict", "V->M")
+    exact = binomtest(n, n).proportion_ci(0.95, method="wilson")
+    assert (found.recall[10].value, found.recall[10].chance) == (1, pytest.approx(10 / n))
+    assert (found.recall[10].low, found.recall[10].high) == pytest.approx((exact.low, 1))
+    assert found.recall[10].low < found.recall[10].chance
+    certain = found.recall[15]  # a list longer than the pool
+    assert (certain.low, certain.high, certain.chance) == (1, 1, 1)
+    assert (found.mrr.low, found.mrr.high) == pytest.approx((1 / n + (1 - 1 / n) * exact.low, 1))
+    assert (found.mean_rank.low, found.mean_rank.high) == pytest.approx((1, 1 + (n - 1) * (1 - exact.low)))
+    normalised = found.mean_normalised_rank
+    assert (normalised.low, normalised.high) == pytest.approx((0, 1 - exact.low))
+
+
+def test_no_hits_do_not_prove_that_there_are_none() -> None:
+    n = 40
+    found = evaluate_scores(-np.eye(n), np.arange(n).astype(str), split="test").result("strict", "V->M")
+    exact = binomtest(0, n).proportion_ci(0.95, method="wilson")
+    assert (found.recall[1].value, found.recall[1].low) == (0, 0)
+    assert found.recall[1].high == pytest.approx(exact.high)
+
+
+def test_what_is_right_anyhow_has_no_interval() -> None:
+    """All clips are of one track: whatever is shown is right."""
+    found = evaluate_scores(np.eye(6), np.full(6, "a"), split="test")
+    shared, strict = found.result("shared", "V->M").recall[1], found.result("strict", "V->M").recall[1]
+    assert (shared.low, shared.high, shared.chance) == (1, 1, 1)
+    one = binomtest(1, 1).proportion_ci(0.95, method="wilson")  # one track is one witness
+    assert (strict.low, strict.high) == pytest.approx((one.low, 1))
 
 
 def test_random_scores_stay_inside_the_interval_around_chance() -> None:

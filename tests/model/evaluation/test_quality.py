@@ -67,3 +67,14 @@ def test_small_splits_and_one_category(n: int) -> None:
     assert not any("category" in name or "lift" in name for name in found)
     assert found["mAP, shared"].value == 1
     assert np.isfinite([each.value for each in found.values()]).all()
+
+
+def test_perfect_lists_of_few_queries_have_intervals_and_certain_ones_have_none() -> None:
+    few, tracks = np.eye(9), np.arange(9).astype(str)
+    found = by_name(quality(few, Labels(tracks, np.repeat(["a", "b", "c"], 3)), 1))
+    perfect = 9 / (9 + 1.96**2)  # Wilson's lower end of 9 of 9
+    for name in ("IR recall@1, shared", "mAP, shared", "R-precision, shared", "nDCG@1, graded"):
+        assert (found[name].low, found[name].high) == pytest.approx((perfect, 1), abs=1e-4)
+    assert found["macro R@1 over categories"].low == pytest.approx(perfect, abs=1e-4)
+    alone = by_name(quality(np.array([[0.3]]), Labels(np.array(["t"]), np.array(["a"])), 1))
+    assert (alone["mAP, shared"].low, alone["mAP, shared"].high) == (1, 1)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from model.datasets.table import Dataset
+from model.datasets.table import Dataset, features_folder
 from model.errors import BadDataset, BadOptions
+from model.evaluation.listener import audio_distance, open_listener
 from model.evaluation.run import measure
 from model.export import export_run
 from model.training.run import Run, TrainJob, train
@@ -19,7 +20,7 @@ SYSTEMS = {"ut_cmvmr": ("se", {"batch_size": "8", "epochs": "1"}), "cmvae": ("pa
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_scores_every_pair_as_if_it_were_alone(
-    system: str, tmp_path: Path, make_dataset: Callable[..., Path]
+    system: str, tmp_path: Path, make_dataset: Callable[..., Path], add_listener: Callable[[Path], None]
 ) -> None:
     data = make_dataset(tmp_path / "data", counts=(24, 6, 7))
     preset, settings = SYSTEMS[system]
@@ -43,5 +44,20 @@ def test_scores_every_pair_as_if_it_were_alone(
                 assert measured.scores[i, len(measured.rows) - 3 + j] == pytest.approx(alone, abs=1e-5)
     with pytest.raises(BadDataset, match="no pair of split 'nowhere'"):
         measure(folder, dataset, "nowhere")
+    add_listener(data)
+    ear = open_listener(dataset, "ear/audio")
+    heard = measure(folder, dataset, "test", listener=ear).heard
+    rows = measured.rows
+    assert heard == audio_distance(
+        measured.scores, ear.embed(rows), dataset.pairs["track_id"][rows], ear.name
+    )
+    with pytest.raises(BadOptions, match="judged by itself"):
+        measure(folder, dataset, "test", listener=open_listener(dataset, "lite/audio"))
+    thin = features_folder(data, "lite") / "frames.npy"
+    np.save(thin, np.load(thin)[:, :5])
+    with pytest.raises(
+        BadDataset, match=f"the run {folder} reads .*'frames' in 9 columns, which {data} has in 5"
+    ):
+        measure(folder, dataset, "test")
     with pytest.raises(BadOptions, match="train"):
         export_run(folder, tmp_path / "bundle")

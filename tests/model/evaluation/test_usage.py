@@ -67,3 +67,10 @@ def test_lift_is_one_when_shown_evenly_and_that_of_the_hub_when_not() -> None:
     assert popularity_lift(usage(Order.of(np.eye(4)), 1), popularity) == pytest.approx(1)
     hub = usage(Order.of(np.tile([5.0, 1.0, 0.5, 0.2], (8, 1))), 1)
     assert popularity_lift(hub, popularity) == pytest.approx(3)
+
+
+def test_what_is_shown_alike_up_to_rounding_has_no_skewness() -> None:
+    """Ten of twelve: the own candidate for certain, each of eleven others 9/11 of the time."""
+    found = usage(Order.of(np.eye(12)), 10)
+    np.testing.assert_allclose(found.shown, 10)
+    assert found.skewness == 0

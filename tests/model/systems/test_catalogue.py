@@ -41,8 +41,9 @@ def test_settings_take_the_place_of_the_preset_s_own() -> None:
     [
         ("best", {}, "no preset 'best'.*lite, paper"),
         ("lite", {"speed": "9"}, "'speed'.*epochs"),
-        ("lite", {"epochs": "many"}, "'epochs' wants a number"),
-        ("lite", {"epochs": "1.5"}, "'epochs' wants a number"),
+        ("lite", {"epochs": "many"}, "'epochs' wants a whole number"),
+        ("lite", {"epochs": "1.5"}, "'epochs' wants a whole number"),
+        ("lite", {"dropout": "half"}, "'dropout' wants a number"),
         ("lite", {"pool": "max"}, "mean, mean_std"),
         ("lite", {"symmetric": "yes"}, "true, false"),
     ],
@@ -91,6 +92,33 @@ def test_every_preset_is_of_its_system_and_can_be_read_back(
         assert TrainConfig(**stored["training"]) == preset.training
         with torch.device("meta"):
             assert kind.build(dims, preset.system)
+
+
+@pytest.mark.parametrize(
+    ("key", "least", "below", "largest", "above"),
+    [
+        ("dropout", "0", "-0.1", "0.99", "1"),
+        ("temperature", "1e-3", "0", "100", "inf"),
+        ("learning_rate", "1e-9", "-1", "1e9", "1e999"),
+        ("weight_decay", "0", "-1e-9", "5", "inf"),
+        ("limit_s", "0", "-1", "1e6", "inf"),
+        ("epochs", "1", "0", "1000000", "1000001"),
+        ("common", "1", "0", "4096", "9999999999"),
+        ("batch_size", "2", "1", "8192", "1000001"),
+        ("patience", "0", "-1", "99", "-99"),
+        ("seed", "0", "-1", str(2**63 - 1), str(2**63)),
+    ],
+)
+def test_a_number_out_of_range_is_refused_with_the_range(
+    key: str, least: str, below: str, largest: str, above: str
+) -> None:
+    for text in (least, largest):
+        preset = chosen_preset(YUYIN, None, {key: text})
+        value = getattr(preset.system, key, None) or getattr(preset.training, key, 0)
+        assert value == (int(text) if isinstance(value, int) else float(text))
+    for text in (below, above, "nan"):
+        with pytest.raises(BadOptions, match=f"setting '{key}' (cannot be '{text}': choose|wants a whole)"):
+            chosen_preset(YUYIN, None, {key: text})
 
 
 @pytest.mark.parametrize("name", SYSTEMS)

@@ -12,7 +12,7 @@ from model.systems.recipe import TrainConfig
 from model.systems.system import Losses
 from model.systems.views import Pooled
 from model.systems.yuyin import YuYin, YuYinConfig
-from model.training.loop import fit
+from model.training.loop import Diverged, fit
 from model.training.sampler import Pairs, Rows, prepare
 
 STEEP = 1e3  # the gradient of every weight
@@ -88,6 +88,21 @@ def test_one_cycle_rises_and_falls() -> None:
 def test_a_gradient_is_cut_to_its_longest() -> None:
     """Four equal parts of a gradient of length 1 are .5 each."""
     assert steps(replace(PLAIN, clip_norm=1.0, learning_rate=1e-2)) == pytest.approx([5e-3] * 5, rel=1e-3)
+
+
+@pytest.mark.parametrize("what", ["NaN", "inf", "no factorization"])
+def test_what_are_no_numbers_any_more_diverged(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    loss = Slope.loss
+
+    def spoilt(system: Slope, batch: Batch, epoch: int) -> Losses:
+        found = loss(system, batch, epoch)
+        if what == "no factorization":
+            torch.linalg.cholesky(torch.full((2, 2), torch.nan))
+        return Losses(found.total.abs() * float(what), found.matching, found.prediction)
+
+    monkeypatch.setattr(Slope, "loss", spoilt)
+    with pytest.raises(Diverged, match="diverged in epoch 1: lower learning_rate"):
+        steps(replace(PLAIN, keep="loss"))
 
 
 def test_weights_shrink_by_rate_times_decay() -> None:

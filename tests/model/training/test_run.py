@@ -1,9 +1,12 @@
 """A run from end to end on a small problem: it learns what is there, and nothing where nothing is."""
 
 import json
+import pickle
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -174,11 +177,13 @@ def test_a_killed_run_goes_on_from_its_checkpoint_to_the_same_bits(
         if epoch.number == 3:
             raise Killed
 
-    wanted, seen = job(paired, tmp_path / "run"), list[int]()
+    wanted, seen, said = job(paired, tmp_path / "run"), list[int](), list[str]()
     with pytest.raises(Killed):
         train(wanted, kill)
     assert [path.name for path in tmp_path.iterdir()] == (["run.checkpoint"] if every_s == 0 else [])
-    assert train(wanted, lambda epoch: seen.append(epoch.number)).folder == wanted.out
+    assert train(wanted, lambda epoch: seen.append(epoch.number), said.append).folder == wanted.out
+    gone_on = f"going on after epoch 3 of 6, from {tmp_path / 'run.checkpoint'}"
+    assert said == ([gone_on] if every_s == 0 else [])
     assert seen == ([4, 5, 6] if every_s == 0 else [1, 2, 3, 4, 5, 6])
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
     assert figures(wanted.out) == figures(run)
@@ -186,19 +191,69 @@ def test_a_killed_run_goes_on_from_its_checkpoint_to_the_same_bits(
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_another_job_does_not_go_on_from_this_one_s_checkpoint(
-    tmp_path: Path, paired: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def killed(tmp_path: Path, paired: Path, monkeypatch: pytest.MonkeyPatch) -> TrainJob:
+    """A job that was stopped after its first epoch."""
     monkeypatch.setattr("model.training.run.CHECKPOINT_S", 0.0)
 
     def kill(epoch: Epoch) -> None:
         raise Killed
 
+    wanted = job(paired, tmp_path / "run", epochs="2")
     with pytest.raises(Killed):
-        train(job(paired, tmp_path / "run"), kill)
-    seen = list[int]()
-    train(job(paired, tmp_path / "run", seed="5", epochs="2"), lambda epoch: seen.append(epoch.number))
-    assert seen == [1, 2]
+        train(wanted, kill)
+    return wanted
+
+
+def test_another_job_is_refused_while_this_one_s_checkpoint_lies_there(killed: TrainJob) -> None:
+    other, seen = replace(killed, settings={**killed.settings, "seed": "5"}), list[int]()
+    left = killed.out.with_name("run.checkpoint")
+    before = left.read_bytes()
+    with pytest.raises(BadOptions, match=r"checkpoint of another job lies at .*run\.checkpoint: repeat that"):
+        train(other, lambda epoch: seen.append(epoch.number))
+    assert (seen, left.read_bytes()) == ([], before)
+    train(killed, lambda epoch: seen.append(epoch.number))
+    assert seen == [2]
+
+
+@pytest.mark.parametrize("harm", ["empty", "cut off", "a byte", "text", "pickle", "another's"])
+def test_a_damaged_checkpoint_is_named_and_training_starts_anew(killed: TrainJob, harm: str) -> None:
+    left = killed.out.with_name("run.checkpoint")
+    whole = left.read_bytes()
+    match harm:
+        case "empty":
+            left.write_bytes(b"")
+        case "cut off":
+            left.write_bytes(whole[: len(whole) // 2])
+        case "a byte":
+            at = whole.index(b"job_id")
+            left.write_bytes(whole[:at] + b"J" + whole[at + 1 :])
+        case "text":
+            left.write_text("epoch,loss\n1,2\n", "utf-8")
+        case "pickle":
+            left.write_bytes(pickle.dumps({"job_id": 1}, protocol=4))
+        case _:
+            torch.save([1, 2], left)
+    seen, said = list[int](), list[str]()
+    train(killed, lambda epoch: seen.append(epoch.number), said.append)
+    assert (seen, said) == ([1, 2], [f"{left} is damaged: training starts anew"])
+    assert not left.exists()
+
+
+def test_a_rate_that_is_too_high_is_named_and_leaves_nothing_behind(
+    tmp_path: Path, paired: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.training.run.CHECKPOINT_S", 0.0)
+    with pytest.raises(BadOptions, match=r"^training diverged in epoch [123]: lower learning_rate$"):
+        train(job(paired, tmp_path / "run", learning_rate="1e9"), lambda _: None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_is_found_before_training(paired: Path) -> None:
+    seen = list[Epoch]()
+    with pytest.raises(OSError, match="/proc/"):
+        train(job(paired, Path("/proc/run")), seen.append)
+    assert seen == []
 
 
 def test_stops_at_its_time_limit_and_says_so(tmp_path: Path, paired: Path) -> None:
@@ -233,14 +288,29 @@ def test_a_device_that_is_not_here_is_refused(tmp_path: Path, paired: Path) -> N
             train(TrainJob(paired, tmp_path / "x", device=device), lambda _: None)
 
 
-def test_a_run_of_another_version_is_refused(tmp_path: Path, run: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda config: config | {"schema": 1}, "schema 1, this version reads 2: train it again"),
+        (lambda config: [], "does not fit this version .*: train it again"),
+        (lambda config: config | {"dims": {"x": 1}}, "does not fit this version .*'x'.*: train it again"),
+        (lambda config: config | {"preset": {}}, "does not fit this version .*'system'.*: train it again"),
+        (
+            lambda config: config | {"preset": {"system": config["preset"]["system"] | {"hidden": 3}}},
+            "does not fit this version .*hidden.*: train it again",
+        ),
+    ],
+)
+def test_a_run_of_another_version_is_refused(
+    tmp_path: Path, run: Path, change: Callable[[dict[str, Any]], Any], says: str
+) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(run, copy)
     config = json.loads((copy / "config.json").read_text("utf-8"))
-    (copy / "config.json").write_text(json.dumps({**config, "schema": 1}), "utf-8")
+    (copy / "config.json").write_text(json.dumps(change(config)), "utf-8")
     listed = {"files": hash_files(copy, manifest="run.json")}
     (copy / "run.json").write_text(json.dumps(listed), "utf-8")
-    with pytest.raises(Mismatch, match="schema 1, this version reads 2: train it again"):
+    with pytest.raises(Mismatch, match=f"^[^\n]*{says}$"):
         Run.open(copy)
 
 

@@ -1,3 +1,4 @@
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -62,10 +63,16 @@ def test_copies_stay_together_and_categories_keep_their_share(tmp_path):
     ("changed", "said"),
     [
         ({"vfeat_std": np.zeros((199, 5))}, "'vfeat_std' of .* has 199 rows, not 200"),
-        ({"vfeat_mean": np.full((200, 5), np.nan)}, "'frames' of pair number 0 holds NaN"),
+        ({"vfeat_mean": np.full((200, 5), np.nan)}, "'frames' of pair 'ave-0000' holds NaN"),
+        ({"vfeat_mean": np.full((200, 5), 1e300)}, "'frames' of pair 'ave-0000' holds NaN, inf.* too large"),
+        ({"afeat": np.full((200, 2, 3), 1e300)}, "'audio' of pair 'ave-0000' holds NaN, inf.* too large"),
+        ({"vfeat_mean": np.zeros(200)}, "'vfeat_mean' .* of shape \\(200,\\), not numbers in 2 dimensions"),
+        ({"label": np.arange(200) / 4}, "'label' of .* holds float64 .* not whole numbers in 1 dim"),
+        ({"label_names": np.arange(4)}, "'label_names' of .* not texts in 1 dimensions"),
+        ({"row": np.zeros(200, int)}, "two pairs have the pair_id 'ave-0000'"),
         ({"label": np.full(200, 4)}, "'label' of .* goes beyond its 4 names"),
         ({"dup_group": np.zeros(200, int)}, "'evaluation' has 0 pairs"),
-        ({"afeat": np.zeros((200, 30))}, "'afeat' of .* not \\(n, t, d\\)"),
+        ({"afeat": np.zeros((200, 30))}, "'afeat' of .* not numbers in 3 dimensions"),
         ({"afeat": np.zeros(0)}, "lacks an array .*afeat"),
     ],
 )
@@ -76,17 +83,36 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(tmp_path, changed, 
     assert not (tmp_path / "ave").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", b"\x93NUMPY"])
+@pytest.mark.parametrize("changed", [{"row": np.zeros(0, int)}, {"label": np.int64(3)}])
+def test_a_number_or_nothing_is_no_column(tmp_path, changed):
+    arrays = dict(np.load(made(tmp_path)))
+    np.savez(tmp_path / "made.npz", **(arrays | changed))
+    with pytest.raises(BadDataset, match="not whole numbers in 1 dimensions, at least one"):
+        read_ave(tmp_path / "made.npz", 0)
+
+
+@pytest.mark.parametrize("content", [b"", b"pair_id,video.frames\n", b"\x93NUMPY"])
 def test_what_is_no_archive_is_refused(tmp_path, content):
     (tmp_path / "file.npz").write_bytes(content)
-    with pytest.raises(BadDataset, match=r"cannot be read as an \.npz file"):
+    with pytest.raises(BadDataset, match=r"cannot be read as an \.npz file .*--as features") as raised:
         read_ave(tmp_path / "file.npz", 0)
+    assert "pickle" not in str(raised.value)
 
 
 def test_a_single_array_is_refused(tmp_path):
     np.save(tmp_path / "one.npy", np.zeros(3))
-    with pytest.raises(BadDataset, match=r"cannot be read as an \.npz file"):
+    with pytest.raises(BadDataset, match=r"cannot be read as an \.npz file .*--as features"):
         read_ave(tmp_path / "one.npy", 0)
+
+
+def test_a_damaged_archive_is_refused(tmp_path):
+    """Wherever a byte is wrong it is one of our errors, if any."""
+    np.savez_compressed(tmp_path / "whole.npz", **np.load(made(tmp_path, 20)))
+    whole = (tmp_path / "whole.npz").read_bytes()
+    for place in range(0, len(whole), len(whole) // 80):
+        (tmp_path / "file.npz").write_bytes(whole[:place] + b"\xff" + whole[place + 1 :])
+        with suppress(BadDataset):
+            read_ave(tmp_path / "file.npz", 0)
 
 
 def test_the_real_file(shared_data, tmp_path):

@@ -139,7 +139,13 @@ def test_emobase_of_other_videos_is_refused(tmp_path):
         ({"offset": np.zeros(81, int)}, "leaves a video without a second"),
         ({"chord": np.full(1, 3)}, "'chord' of .* has 1 rows"),
         ({"chord_names": np.array(["C"])}, "'chord' of .* goes beyond its 1 names"),
-        ({"clip_std": np.zeros((80, 4)) * np.nan}, "'clip' of pair number 0 holds NaN"),
+        ({"clip_std": np.zeros((80, 4)) * np.nan}, "'clip' of pair '000' holds NaN"),
+        ({"clip_mean": np.full((80, 4), 1e300)}, "'clip' of pair '000' holds NaN, infinite or too large"),
+        ({"clip_mean": np.zeros(80)}, "'clip_mean' of .* not numbers in 2 dimensions"),
+        ({"chord": np.zeros(3)}, "'chord' of .* not whole numbers"),
+        ({"id": np.zeros(0, "<U3")}, "'id' of .* not texts in 1 dimensions, at least one"),
+        ({"id": np.full(80, "007")}, "two pairs have the pair_id '007'"),
+        ({"offset": np.arange(81, dtype=np.uint64)[::-1]}, "leaves a video without a second"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, changed, said):

@@ -24,6 +24,9 @@ def folder(tmp_path: Path) -> Path:
     np.save(tmp_path / "stacked.npy", STACKED)
     np.save(tmp_path / "words.npy", WORDS)
     np.save(tmp_path / "texts.npy", np.array(["a", "b"]))
+    np.save(tmp_path / "nothing.npy", np.zeros((0, 4)))
+    np.save(tmp_path / "broken.npy", np.array([[0.5, np.nan], [0.5, 1]]))
+    (tmp_path / "pairs.csv.npy").write_bytes(b"PK\3\4 no array")
     (tmp_path / "one").mkdir()
     np.save(tmp_path / "one" / "clip.npy", CLIPS[:7])
     return tmp_path
@@ -112,11 +115,27 @@ HEAD = "pair_id,split,video.frames,music.audio"
         ([HEAD, ",train,clips.npy:0,songs.npy:0"], r"line 2 .* has no pair_id"),
         ([HEAD, "a,dev,clips.npy:0,songs.npy:0"], r"line 2 .*split is 'dev'"),
         ([HEAD, "a,train,clips.npy:0,songs"], r"line 2: music.audio is 'songs'"),
-        ([HEAD, "a,train,clips.npy:20,songs.npy:0"], r"line 2: clips.npy has 20 rows, none are 20 to 20"),
-        ([HEAD, "a,train,clips.npy:3:3,songs.npy:0"], r"line 2: clips.npy has 20 rows"),
-        ([HEAD, "a,train,gone.npy:0,songs.npy:0"], r"gone.npy cannot be read as a .npy file"),
-        ([HEAD, "a,train,texts.npy:0,songs.npy:0"], r"texts.npy holds <U1"),
-        ([HEAD, "a,train,stacked.npy,songs.npy:0"], r"shape \(6, 5, 2\), not rows"),
+        (
+            [HEAD, "a,train,clips.npy:20,songs.npy:0"],
+            r"clips.npy has rows 0 to 19: correct .*'clips.npy:20' in line 2",
+        ),
+        (
+            [HEAD, "a,train,clips.npy:3:3,songs.npy:0"],
+            r"clips.npy has rows 0 to 19: .*'clips.npy:3:3' in line 2",
+        ),
+        (
+            [HEAD, "", "", "a,train,gone.npy:0,songs.npy:0"],
+            r"line 4: there is no file .*/gone.npy: correct the cell 'gone.npy:0'",
+        ),
+        ([HEAD, "a,train,pairs.csv.npy,songs.npy:0"], r"line 2: pairs.csv.npy cannot be read as a .npy file"),
+        ([HEAD, "a,train,texts.npy:0,songs.npy:0"], r"line 2: texts.npy holds <U1"),
+        ([HEAD, "a,train,nothing.npy,songs.npy:0"], r"line 2: nothing.npy holds float64 of shape \(0, 4\)"),
+        ([HEAD, "a,train,stacked.npy,songs.npy:0"], r"line 2: stacked.npy .* shape \(6, 5, 2\), not rows"),
+        (["", HEAD, "", "a,train,clips.npy:0"], r"line 4 .* has 3 cells"),
+        (
+            [HEAD, "a,train,clips.npy:0,songs.npy:0", "", "b,dev,clips.npy,songs.npy"],
+            r"line 4 .*split is 'dev'",
+        ),
         (
             [HEAD, "a,train,clips.npy:0,songs.npy:0", "b,train,songs.npy:0,songs.npy:0"],
             r"line 3: video.frames has 3 numbers a row, line 2 has 4",
@@ -137,10 +156,21 @@ HEAD = "pair_id,split,video.frames,music.audio"
         ),
         (
             [HEAD + ",tag,text", *(f"{i},test,clips.npy:0,songs.npy:0,x,words.npy:{i}" for i in range(2))],
-            r"line 3: the tag 'x' has two different vectors",
+            r"lines 2 and 3 give the tag 'x' different vectors",
         ),
-        ([HEAD + ",valence", "a,test,clips.npy:0,songs.npy:0,calm"], r"line 2: valence is 'calm'"),
-        ([HEAD] + ["a,test,clips.npy:0,songs.npy:0"] * 2, r"two pairs of one pair_id"),
+        (
+            [HEAD + ",tag,text", *(f"{i},test,clips.npy:0,songs.npy:0,x,broken.npy:{i}" for i in (1, 0))],
+            r"line 3: the text vector holds NaN",
+        ),
+        ([HEAD + ",text", "a,test,clips.npy:0,songs.npy:0,words.npy"], r"line 2: text names several rows"),
+        *(
+            ([HEAD + ",valence", f"a,test,clips.npy:0,songs.npy:0,{cell}"], f"line 2: valence is '{cell}'")
+            for cell in ("calm", "nan", "-inf", "1e300")
+        ),
+        (
+            [HEAD, "a,test,clips.npy:0,songs.npy:0", "", *["b,test,clips.npy:0,songs.npy:0"] * 2],
+            r"lines 4 and 5 of .*pairs.csv have the same pair_id, 'b'",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_sentence(folder, lines, said):
@@ -150,12 +180,12 @@ def test_what_cannot_be_is_refused_in_one_sentence(folder, lines, said):
     assert not (folder / "out" / "dataset.json").exists()
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
 def test_values_that_are_no_numbers_are_refused(folder, value):
-    broken = CLIPS.copy()
+    broken = CLIPS.astype(np.float64)
     broken[2, 1] = value
     np.save(folder / "clips.npy", broken)
-    with pytest.raises(BadDataset, match="'frames' of pair number 2 holds NaN or infinite"):
+    with pytest.raises(BadDataset, match="'frames' of pair 'ad2' holds NaN, infinite or too large"):
         write_imported(read_features(small(folder), 0), folder / "out")
 
 
