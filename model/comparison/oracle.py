@@ -1,17 +1,12 @@
 """Data sets in, what they themselves know of the best that can be reached out: AdSynth knows its latents.
 
-`PMI oracle` ranks by the true pointwise mutual information, the best there is in a pool of clips; `feature
-reference` plugs what ridge probes tell from the features into the true utility: not a bound, but a level
-that can be reached (docs/models.md 7.1).
+The names are those of `model.evaluation.ceiling`, which says what they mean.
 """
-
-from collections.abc import Mapping
 
 from model.comparison.plan import Data, Plan
 from model.comparison.tables import Values, values_of
+from model.evaluation.ceiling import KIND, NAMES
 from model.evaluation.pool import Case, Pool, cases
-
-NAMES: Mapping[str, str] = {"pmi": "PMI oracle", "reference": "feature reference"}
 
 
 def oracles(plan: Plan) -> dict[str, Values]:
@@ -20,7 +15,7 @@ def oracles(plan: Plan) -> dict[str, Values]:
     Raises:
         BadDataset: if one has lost its oracle.
     """
-    if any(data.dataset.manifest.get("kind") != "adsynth" for data in plan.data):
+    if any(data.dataset.manifest.get("kind") != KIND for data in plan.data):
         return {}
     found = [_oracles(data) for data in plan.data]
     return {name: values_of([[each[name]] for each in found]) for name in NAMES.values()}
