@@ -98,11 +98,16 @@ def new_folder(parent: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def is_free(place: Path) -> bool:
+    """Is nothing there, or a folder with nothing in it."""
+    return not place.exists() or (place.is_dir() and not any(place.iterdir()))
+
+
 def commit(aside: Path, place: Path) -> None:
     """Move a finished folder to `place`, durably; an equal one that is there already stays."""
     _fsync_tree(aside)
     place.parent.mkdir(parents=True, exist_ok=True)
-    if not place.exists():
+    if is_free(place):  # a rename takes the place of an empty folder
         aside.rename(place)
     fsync_folder(place.parent)
 

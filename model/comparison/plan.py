@@ -1,7 +1,6 @@
 """Data sets, rows and a budget in, which runs have to be made out: first the trials, then the rows."""
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from model.comparison.rows import Resolved, Row, TableName, resolve
 from model.comparison.run import Found, Job, Recipe
 from model.comparison.trials import MOST_TRIALS, tuned
 from model.datasets.layout import chosen_profile
-from model.datasets.table import Dataset, features_folder
+from model.datasets.table import Dataset
 from model.errors import BadDataset, BadOptions
 from model.systems.batch import Dims
 from model.systems.recipe import Precision, Preset
@@ -111,9 +110,8 @@ def _data(folder: Path, profile: str | None) -> Data:
         raise BadDataset(
             f"{folder} has no pairs of split 'test', on which systems are compared: split it anew"
         )
-    made = json.loads((features_folder(folder, name) / "features.json").read_text("utf-8"))
     split = hashlib.sha256("\n".join(dataset.pairs["split"].tolist()).encode()).hexdigest()
-    digest = content_id({"dataset": dataset.id, "split": split, "features": made})
+    digest = content_id({"dataset": dataset.id, "split": split, "features": dataset.made_by(name)})
     return Data(folder, dataset, name, pairs.dims, digest, len(pairs.rows("train")))
 
 

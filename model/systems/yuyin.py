@@ -92,6 +92,9 @@ class Projection(nn.Module):
 class YuYin(System):
     """Three towers and a shared classifier."""
 
+    video_view: Pooled
+    music_view: Pooled
+
     def __init__(self, dims: Dims, config: YuYinConfig) -> None:
         """Weights start as torch starts them; raises `MissingInput` for what the data set lacks."""
         super().__init__()

@@ -20,8 +20,9 @@ from torch import Tensor
 from model.systems.batch import Batch, Dims, Prepared
 from model.systems.hubness import EXTRA, Hubness
 from model.systems.kernel_path import EXPONENTS, Chooser, Path, PathChoice, Side, fit_paths
-from model.systems.recipe import Preset, TrainConfig
-from model.systems.views import Pool, Pooled, View, joined
+from model.systems.recipe import Preset
+from model.systems.views import Pool, Pooled, joined
+from model.systems.yuyin import PRESETS as YUYIN
 from model.systems.yuyin import YuYin, YuYinConfig
 
 BANK = 1024  # training embeddings of either side that hubs are measured with
@@ -57,8 +58,8 @@ class YuYinPlus(YuYin):
         super().__init__(dims, _within(dims, config))
         self.plus = config
         if config.path:
-            self.video_linear = Path(_pooled(self.video_view).width, config.common)
-            self.music_linear = Path(_pooled(self.music_view).width, config.common)
+            self.video_linear = Path(self.video_view.width, config.common)
+            self.music_linear = Path(self.music_view.width, config.common)
         self.hubs = Hubness(BANK, config.common, config.temperature) if config.hubness else None
         if not config.learn:
             self.requires_grad_(False)
@@ -118,22 +119,11 @@ def _within(dims: Dims, config: YuYinPlusConfig) -> YuYinPlusConfig:
     )
 
 
-def _side(view: View, prepared: Prepared) -> Side:
-    spread = _pooled(view).standardise.spread
-    return Side(joined(prepared).cpu().numpy(), spread.double().cpu().numpy())
+def _side(view: Pooled, prepared: Prepared) -> Side:
+    return Side(joined(prepared).cpu().numpy(), view.standardise.spread.double().cpu().numpy())
 
 
-def _pooled(view: View) -> Pooled:
-    assert isinstance(view, Pooled)  # YuYin's are; `System` promises less
-    return view
-
-
-_FULL = Preset(
-    YuYinPlusConfig(),
-    TrainConfig(
-        epochs=40, batch_size=256, learning_rate=3e-4, weight_decay=0.1, schedule="one_cycle", keep="mrr"
-    ),
-)
+_FULL = Preset(YuYinPlusConfig(), YUYIN["lite"].training)
 
 
 def _with(**changes: object) -> Preset:

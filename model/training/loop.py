@@ -15,6 +15,7 @@ from torch import Tensor
 from model.errors import BadOptions
 from model.evaluation.metrics import expected_reciprocal, hits, rank
 from model.evaluation.protocol import score_clips
+from model.systems.batch import Batch
 from model.systems.recipe import TrainConfig
 from model.systems.system import System, embed_all
 from model.training.sampler import Table, batches, taken
@@ -98,7 +99,7 @@ def fit(
     train = table.pairs.rows("train")
     everything = table.all_pairs(train)
     if not system.learns:
-        return _closed(system, table, after_epoch)
+        return _closed(system, table, everything, after_epoch)
     steps = config.epochs * max(1, len(train) // config.batch_size)
     optimizer = _optimizer(system, config)
     schedule = _schedule(optimizer, config, steps)
@@ -126,10 +127,11 @@ def fit(
     return so_far
 
 
-def _closed(system: System, table: Table, after_epoch: Callable[[Progress], None]) -> Progress:
+def _closed(
+    system: System, table: Table, everything: Batch, after_epoch: Callable[[Progress], None]
+) -> Progress:
     """A system in closed form: one look, nothing to repeat."""
     clock = time.perf_counter()
-    everything = table.all_pairs(table.pairs.rows("train"))
     system.start(everything)
     system.settle(everything)
     done = Progress()

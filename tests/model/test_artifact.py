@@ -73,3 +73,16 @@ def test_ids_depend_on_content_and_not_on_key_order() -> None:
     assert artifact.content_id({"a": 1, "b": [2]}) == artifact.content_id(json.loads('{"b": [2], "a": 1}'))
     assert artifact.content_id({"a": 1}) != artifact.content_id({"a": 2})
     assert artifact.content_id({}) == hashlib.sha256(b"{}").hexdigest()[:16]
+
+
+def test_a_commit_takes_an_empty_folder_s_place_and_no_other(tmp_path: Path) -> None:
+    empty, full = tmp_path / "empty", tmp_path / "full"
+    empty.mkdir()
+    full.mkdir()
+    (full / "kept").write_text("there before")
+    for place in (empty, full):
+        with artifact.new_folder(tmp_path) as aside:
+            (aside / "made").write_text("now")
+            artifact.commit(aside, place)
+    assert [path.name for path in empty.iterdir()] == ["made"]
+    assert [path.name for path in full.iterdir()] == ["kept"]

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.artifact import commit, new_file, new_folder, write_json
+from model.artifact import commit, is_free, new_file, new_folder, write_json
 from model.datasets.adsynth import oracle
 from model.datasets.adsynth.movement import flow, rhythm
 from model.datasets.adsynth.observe import Clips, Senses, hear_audio, hear_emotion, see
@@ -67,18 +67,12 @@ def generate(out: Path, plan: Plan, progress: Progress) -> dict[str, Any]:
     knobs, dims = knobs_of(plan.world), dims_of(plan.dims)
     split_sizes(plan.pairs)
     manifest = {"kind": "adsynth", "generator": GENERATOR, **asdict(plan), "knobs": asdict(knobs)}
-    if out.exists() and not _is_empty(out):
+    if not is_free(out):
         return _made_before(out, manifest)
     with new_folder(out.parent) as aside:
         card = _fill(aside, plan, knobs, dims, manifest, progress)
-        if out.exists():
-            out.rmdir()  # empty
         commit(aside, out)
     return card
-
-
-def _is_empty(out: Path) -> bool:
-    return out.is_dir() and not any(out.iterdir())
 
 
 def _made_before(out: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from zipfile import BadZipFile, is_zipfile
 import numpy as np
 from numpy.typing import NDArray
 
-from model.artifact import commit, new_folder
+from model.artifact import commit, is_free, new_folder
 from model.datasets.layout import Layout, write_features
 from model.datasets.splits import split_groups
 from model.datasets.table import SCHEMA, SPLITS, TEXT_COLUMNS, Dataset, Ragged, first_twice, write_dataset
@@ -76,11 +76,9 @@ def write_imported(imported: Imported, folder: Path) -> ImportReport:
         "tags": sorted(set(imported.tag.tolist()) - {""}),
     }
     place = folder.resolve()
-    if _is_free(place):
+    if is_free(place):
         with new_folder(place.parent) as aside:
             _fill(aside, imported, manifest, columns)
-            if place.exists():
-                place.rmdir()  # empty
             commit(aside, place)
     elif not _holds(place, imported, manifest, columns):
         raise BadDataset(f"{folder} holds something else than what is imported: name a new or empty folder")
@@ -90,10 +88,6 @@ def write_imported(imported: Imported, folder: Path) -> ImportReport:
         categories=len(manifest["categories"]),
         widths={name: each.values.shape[1] for name, each in sorted(imported.features.items())},
     )
-
-
-def _is_free(folder: Path) -> bool:
-    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
 
 
 def _holds(

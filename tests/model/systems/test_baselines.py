@@ -22,7 +22,7 @@ from model.systems.pairwise import CMMR, CMMRConfig, Connect, ConnectConfig
 from model.systems.recipe import TrainConfig
 from model.systems.system import MissingInput, System
 from model.training.loop import fit, score_pairs
-from model.training.sampler import Pairs
+from model.training.sampler import Pairs, Table
 
 BASELINES: dict[str, Callable[[Dims], System]] = {
     "cca": lambda dims: CCA(dims, CCAConfig()),
@@ -54,6 +54,15 @@ def made(name: str, dims: Dims) -> System:
         return BASELINES[name](dims)
 
 
+def ready(name: str, pairs: Pairs, look: Callable[..., tuple]) -> tuple[System, Table]:
+    """With views fitted and closed forms set, not trained."""
+    system = made(name, pairs.dims)
+    table, train = look(system, pairs)
+    system.start(train)
+    system.settle(train)
+    return system.eval(), table
+
+
 @pytest.mark.parametrize("name", BASELINES)
 def test_finds_held_out_pairs(
     name: str, make_pairs: Callable[..., Pairs], look: Callable[..., tuple]
@@ -77,11 +86,7 @@ def test_rows_behind_the_mask_change_nothing(
     name: str, make_pairs: Callable[..., Pairs], look: Callable[..., tuple]
 ) -> None:
     pairs = make_pairs()
-    system = made(name, pairs.dims)
-    _, train = look(system, pairs)
-    system.start(train)
-    system.settle(train)
-    system.eval()
+    system, _ = ready(name, pairs, look)
     rows = np.arange(5)
     embedded = []
     for extra in (0, 3):
@@ -112,11 +117,7 @@ def test_a_row_does_not_depend_on_its_batch(
     name: str, make_pairs: Callable[..., Pairs], look: Callable[..., tuple]
 ) -> None:
     pairs = make_pairs()
-    system = made(name, pairs.dims)
-    table, train = look(system, pairs)
-    system.start(train)
-    system.settle(train)
-    system.eval()
+    system, table = ready(name, pairs, look)
     with torch.no_grad():
         for embed, side in ((system.embed_video, table.video), (system.embed_music, table.music)):
             together = embed(side)
@@ -129,11 +130,8 @@ def test_exported_towers_are_the_modules(
     name: str, make_pairs: Callable[..., Pairs], look: Callable[..., tuple]
 ) -> None:
     pairs = make_pairs()
-    system = made(name, pairs.dims)
-    _, train = look(system, pairs)
-    system.start(train)
-    system.settle(train)
-    graphs = tower_graphs(system.eval())
+    system, _ = ready(name, pairs, look)
+    graphs = tower_graphs(system)
     for rows in (np.arange(1), np.arange(2, 7)):
         for side, sequences, view, embed in (
             ("video", pairs.videos(rows), system.video_view, system.embed_video),
