@@ -1,9 +1,13 @@
 """A function and its arguments in, results as they are ready out, on this many processes."""
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import TypeVar
+
+from model.errors import BadOptions
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -16,15 +20,28 @@ def as_ready(
 
     Processes are spawned, not forked: a fork of a process with threads may hang. One process, or one
     job, runs here and now. Jobs that have not begun are given up when the caller stops listening.
+
+    Raises:
+        BadOptions: if the system ended a process; of `processes` there are too many for the memory.
     """
     if processes <= 1 or len(jobs) <= 1:
         for number, job in enumerate(jobs):
             yield number, function(job)
         return
-    with ProcessPoolExecutor(min(processes, len(jobs)), get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(processes, len(jobs)), get_context("spawn"), _die_quietly) as pool:
         number_of = {pool.submit(function, job): number for number, job in enumerate(jobs)}
         try:
             for future in as_completed(number_of):
                 yield number_of[future], future.result()
+        except BrokenProcessPool as error:
+            raise BadOptions(
+                "the system ended a worker process, as it does when memory runs out: run it again with fewer "
+                "--processes, what is finished is kept"
+            ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _die_quietly() -> None:
+    """Ctrl-C reaches the workers too; what is to be said about it the parent says."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
