@@ -98,6 +98,19 @@ def check_rows(name: str, ragged: Ragged, pair_ids: NDArray[np.str_]) -> None:
             )
 
 
+def check_given(dataset: Dataset, profile: str, layout: Layout) -> None:
+    """Refuse features from elsewhere that have been overwritten with what is no number since their import.
+
+    Our own are left alone: what an extractor cannot measure is NaN, and counts as the training mean.
+
+    Raises:
+        BadDataset: naming the feature and the pair.
+    """
+    if "layout" in dataset.made_by(profile):
+        for name in (*layout.video, *layout.music):
+            check_rows(name, dataset.features(name, profile), dataset.pairs["pair_id"])
+
+
 def read_layout(dataset: Dataset, profile: str) -> Layout:
     """The roles of a profile's features.
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.datasets.layout import clip_spans, read_layout, tag_vectors, tags_of, valence_of
+from model.datasets.layout import check_given, clip_spans, read_layout, tag_vectors, tags_of, valence_of
 from model.datasets.table import Dataset, Ragged
 from model.errors import BadDataset
 from model.features.segments import is_functional
@@ -105,9 +105,10 @@ def read_pairs(dataset: Dataset, profile: str) -> Pairs:
     """Map every feature of a profile.
 
     Raises:
-        BadDataset: if a feature is missing, empty, or made by other extractors than the profile's.
+        BadDataset: if a feature is missing, empty, no number, or made by other extractors than the profile's.
     """
     layout = read_layout(dataset, profile)
+    check_given(dataset, profile, layout)
     spans = clip_spans(dataset, profile)
     video = {name: _blocks(dataset.features(name, profile), name) for name in layout.video}
     music = {name: _music(dataset.features(name, profile), spans, name) for name in layout.music}

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from model.datasets.adsynth.generate import Plan, generate
 from model.datasets.table import Dataset, Ragged, features_folder
 from model.errors import BadDataset
 from model.evaluation.embed import segments_of
@@ -163,3 +164,17 @@ def test_rows_that_do_not_fit_the_segments_are_refused(dataset: Dataset, name: s
     Ragged(good.values, good.times_s, empty_first).write(features_folder(dataset.folder, "lite"), name)
     with pytest.raises(BadDataset, match="extract"):
         read_pairs(dataset, "lite")
+
+
+def test_imported_features_that_are_overwritten_with_no_number_are_refused(tmp_path: Path) -> None:
+    world = tmp_path / "world"
+    generate(world, Plan("default", 500, 3, "small", sequences=False), lambda done, of: None)
+    dataset = Dataset.open(world)
+    read_pairs(dataset, "adsynth")
+    path = features_folder(world, "adsynth") / "audio.npy"
+    values = np.load(path)
+    for value in (np.nan, np.inf):
+        values[17, 4] = value
+        np.save(path, values)
+        with pytest.raises(BadDataset, match=r"'audio' of pair '.+' holds NaN"):
+            read_pairs(dataset, "adsynth")
