@@ -43,5 +43,6 @@ def as_ready(
 
 
 def _die_quietly() -> None:
-    """Ctrl-C reaches the workers too; what is to be said about it the parent says."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Ctrl-C reaches the workers too, unless all of us are deaf to it; the parent says what is to be said."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
