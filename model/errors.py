@@ -15,6 +15,7 @@
     x Corrupt               corrupt            a file differs from its manifest, or is missing
     x Mismatch              mismatch           parts made by different recipes or bundles
     x NotFound              not_found          no such snapshot, bundle, track, job
+    x NotInstalled          not_installed      the weights of a backbone, or an optional package, are not here
   + InputError              something is wrong with what the user wrote
     x BadOptions            bad_options        an option is unknown or has a wrong value
     x BadDataset            bad_dataset        a dataset or pairs list cannot be used
@@ -24,6 +25,7 @@
     x Overloaded            overloaded         too many requests in flight
     x StoreLocked           store_locked       another process is writing this store
     x NotReady              not_ready          no snapshot is loaded yet
+    x NoAccelerator         no_accelerator     a GPU was required and cannot be used
   + Refused                 the caller may not do this
     x Unauthenticated       unauthenticated    no key, or an unknown one
     x Forbidden             forbidden          the key lacks the scope, or the host is fenced off
@@ -116,6 +118,12 @@ class NotFound(ArtifactError):
     code = "not_found"
 
 
+class NotInstalled(ArtifactError):
+    """The weights of a backbone, or an optional package, are not here."""
+
+    code = "not_installed"
+
+
 class InputError(YuyinError):
     """What the user wrote cannot be used."""
 
@@ -164,6 +172,12 @@ class NotReady(Busy):
     """No snapshot is loaded yet."""
 
     code = "not_ready"
+
+
+class NoAccelerator(Busy):
+    """A GPU was required and cannot be used."""
+
+    code = "no_accelerator"
 
 
 class Refused(YuyinError):

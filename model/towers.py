@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from model.errors import Corrupt, Mismatch
 from model.features.sequence import Sequence, pad
+from model.runtime.accelerator import Accelerator
+from model.runtime.session import Port, Session, open_session
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,30 +21,30 @@ class Tower:
 
     name: str
     widths: dict[str, int]  # of its inputs, by name
-    session: ort.InferenceSession
+    session: Session
     dim: int  # d
 
     @classmethod
     def open(cls, folder: Path, name: str, inputs: Several[Mapping[str, Any]], threads: int) -> Self:
-        """Start a session on the CPU; raises `Corrupt` if the graph cannot be run or takes other inputs."""
+        """Start a session on the CPU: a tower takes less time there than its arrays to a GPU and back.
+
+        Raises:
+            Corrupt: if the graph cannot be run, or has other inputs and outputs than it should.
+        """
         path = folder / f"{name}_tower.onnx"
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # errors only: its warnings are about the host's CPU, not our graph
-        try:
-            graph = path.read_bytes()
-            session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        except (OSError, *_UNUSABLE) as error:
-            raise Corrupt(f"{path} is no graph that can be run ({error}): export it again") from error
-        if {each.name for each in session.get_inputs()} != {entry["name"] for entry in inputs}:
+        session = open_session(path, Accelerator("cpu", threads=threads))
+        if {each.name for each in session.inputs} != {entry["name"] for entry in inputs}:
             raise Corrupt(f"{path} takes other inputs than its manifest says: export it again")
-        widths = {entry["name"]: int(entry["shape"][-1]) for entry in inputs if entry["dtype"] == "float32"}
-        return cls(name, widths, session, int(session.get_outputs()[0].shape[1]))
+        match session.outputs:
+            case [Port(name="embedding", shape=(_, int(dim)))]:
+                widths = {e["name"]: int(e["shape"][-1]) for e in inputs if e["dtype"] == "float32"}
+                return cls(name, widths, session, dim)
+            case _:
+                raise Corrupt(f"{path} gives no embedding of a fixed length: export it again")
 
     def run(self, feed: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         """Arrays by the graph's own input names to (b, d), rows of L2 norm 1."""
-        embedding: NDArray[np.float32] = self.session.run(["embedding"], dict(feed))[0]
+        embedding: NDArray[np.float32] = self.session.run(feed)[0]
         if not np.isfinite(embedding).all():
             raise Corrupt(f"the {self.name} tower gave numbers that are not finite: export it again")
         return embedding
@@ -122,7 +123,3 @@ class Towers:
         if x.ndim != 2 or x.shape[1] != width:
             raise Mismatch(f"the text tower takes (b, {width}), not {x.shape}: use the bundle's profile")
         return self.text.run({"text": x.astype(np.float32, copy=False)})
-
-
-_STATE = ort.capi.onnxruntime_pybind11_state
-_UNUSABLE = (_STATE.Fail, _STATE.InvalidGraph, _STATE.InvalidProtobuf, _STATE.InvalidArgument)

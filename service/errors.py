@@ -43,6 +43,8 @@ STATUS: dict[str, tuple[int, str]] = {
     "range_not_satisfiable": (416, "Range not satisfiable"),
     "overloaded": (429, "Too many requests at once"),
     "not_ready": (503, "Not ready yet"),
+    "not_installed": (503, "Pretrained weights are missing"),
+    "no_accelerator": (503, "The required accelerator cannot be used"),
     "internal": (500, "Internal error"),
 }
 CLIENT_GONE = 499  # nobody reads it; the log line says why a request ended

@@ -1,0 +1,18 @@
+"""What an operator asks for in, the value that decides where a network may run out; imports nothing heavy."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Policy = Literal["require", "prefer", "cpu"]
+Provider = Literal["cuda", "tensorrt"]
+
+
+@dataclass(frozen=True, slots=True)
+class Accelerator:
+    """Where networks run: a GPU or not at all (`require`), a GPU if there is one (`prefer`), or the CPU."""
+
+    policy: Policy = "prefer"
+    providers: tuple[Provider, ...] = ("cuda",)  # tried in order; tensorrt builds its engines at every start
+    device: int = 0  # which of the GPUs
+    memory_bytes: int | None = None  # bound of one session's arena on the GPU; None: none
+    threads: int = 1  # of a session on the CPU; requests run side by side
