@@ -48,8 +48,12 @@ screenshot: ## let the browser test take the picture of the README anew
 constraints: ## resolve constraints.txt anew, for Python 3.11 to 3.14, with hashes and without addresses (torch has its own way: bootstrap.sh)
 	mkdir -p build/constraints && echo "torch ; sys_platform == 'none'" > build/constraints/without.txt
 	cd build/constraints && ../../$(BIN)/uv pip compile --universal --overrides without.txt -q --python-version 3.11 --generate-hashes \
-	    --no-header --no-annotate --no-emit-index-url --extra cpu --extra train --group ../../pyproject.toml:dev ../../pyproject.toml -o all.txt
+	    --no-header --no-annotate --no-emit-index-url --extra cpu --extra train --extra paper --extra emobase --group ../../pyproject.toml:dev ../../pyproject.toml -o all.txt
 	awk "/^[a-z]/ { skip = /'none'/ } !skip" build/constraints/all.txt > constraints.txt
+	cd build/constraints && ../../$(BIN)/uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes \
+	    --no-header --no-annotate --no-emit-index-url --constraint ../../constraints.txt --extra cuda ../../pyproject.toml -o cuda.txt
+	awk 'NR == FNR { if (/^[a-z]/) known[$$1] = 1; next } /^[a-z]/ { skip = $$1 in known } !skip' \
+	    constraints.txt build/constraints/cuda.txt > constraints.cuda.txt
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile

@@ -87,7 +87,7 @@ run)
 test)
     install_torch
     say "installing YuYin, training and the test suite (about 1.8 GB on disk with torch)"
-    $uv editables --editable '.[cpu,train]' --group dev ;;
+    $uv editables --editable '.[cpu,train,paper,emobase]' --group dev ;;
 *) fail "unknown set-up '$want': say run or test" ;;
 esac
 printf '%s' "$state" >"$stamp"

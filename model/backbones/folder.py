@@ -1,0 +1,127 @@
+"""A backbone's folder in, its checked manifest and graph out; and the other way round.
+
+MODELS/<name>/<precision>/
+  backbone.json   written last: schema, id, spec, precision, source, what made it, figures, and the
+                  sha256 of every other file
+  model.onnx      one file, weights inside: `x` (b, ...) -> `features` (b, d)
+  vocab.txt       of a text backbone
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from model.artifact import commit, content_id, hash_files, new_folder, read_manifest, write_json
+from model.backbones.catalogue import BackboneSpec, spec_of
+from model.errors import Corrupt, Mismatch, NotInstalled
+
+MANIFEST = "backbone.json"
+GRAPH = "model.onnx"
+VOCABULARY = "vocab.txt"
+SCHEMA_VERSION = 1
+
+
+def default_models() -> Path:
+    """The MODELS folder where none is named."""
+    return Path.home() / ".cache" / "yuyin" / "models"
+
+
+@dataclass(frozen=True, slots=True)
+class Backbone:
+    """An installed backbone."""
+
+    folder: Path
+    spec: BackboneSpec
+    manifest: dict[str, Any]
+
+    @classmethod
+    def open(cls, models: Path, name: str, precision: str, *, verify: bool = True) -> Self:
+        """Read MODELS/<name>/<precision>.
+
+        Raises:
+            BadOptions: for an unknown name.
+            NotInstalled: if nothing lies there.
+            Corrupt: if a file is missing or differs from the manifest.
+            Mismatch: if it was made for another version of our pre- and post-processing.
+        """
+        spec = spec_of(name)
+        folder = models / name / precision
+        if not folder.exists():
+            raise NotInstalled(
+                f"{name} ({precision}) is not in {models}: run `yuyin models pull paper`, "
+                "or point YUYIN_MODELS to where it is"
+            )
+        manifest = read_manifest(folder, MANIFEST, verify=verify)
+        if manifest.get("schema_version") != SCHEMA_VERSION or _id(manifest) != manifest.get("id"):
+            raise Corrupt(
+                f"{folder / MANIFEST} was changed, or made by another version: export the backbone again"
+            )
+        if (manifest["name"], manifest["version"]) != (spec.name, spec.version):
+            raise Mismatch(
+                f"{folder} holds {manifest['name']}@{manifest['version']}, this version wants "
+                f"{spec.name}@{spec.version}: export it again"
+            )
+        return cls(folder, spec, manifest)
+
+    @property
+    def id(self) -> str:
+        """Hash of the contents."""
+        return str(self.manifest["id"])
+
+    @property
+    def precision(self) -> str:
+        """How its weights are kept: fp32, fp16 or int8."""
+        return str(self.manifest["precision"])
+
+    @property
+    def graph(self) -> Path:
+        """The ONNX file."""
+        return self.folder / GRAPH
+
+    @property
+    def vocabulary(self) -> Path:
+        """The word pieces of a text backbone, one a line."""
+        return self.folder / VOCABULARY
+
+
+@contextmanager
+def new_backbone(
+    models: Path, spec: BackboneSpec, precision: str, facts: Mapping[str, Any]
+) -> Iterator[Path]:
+    """A folder aside to write `model.onnx` into; on leaving it takes the place of MODELS/<name>/<precision>.
+
+    Args:
+        models: the MODELS folder.
+        spec: which backbone.
+        precision: of the graph.
+        facts: what else goes into the manifest: `source`, `made_by`, `figures`.
+    """
+    place = models / spec.name / precision
+    with new_folder(place.parent) as aside:
+        yield aside
+        manifest = {
+            "schema_version": SCHEMA_VERSION,
+            **spec.described(),
+            "precision": precision,
+            **facts,
+            "files": hash_files(aside, manifest=MANIFEST),
+        }
+        write_json(aside / MANIFEST, {**manifest, "id": content_id(manifest)})
+        _replace(aside, place)
+
+
+def _replace(aside: Path, place: Path) -> None:
+    """A kill between the two renames leaves no folder at `place`: the next export puts one there."""
+    if place.exists():
+        with new_folder(place.parent) as old:
+            place.rename(old / "old")
+            commit(aside, place)
+    else:
+        commit(aside, place)
+
+
+def _id(manifest: dict[str, Any]) -> str:
+    """As JSON gives tuples back as lists, of what was read."""
+    return content_id({key: value for key, value in manifest.items() if key != "id"})

@@ -1,0 +1,45 @@
+"""A MODELS folder in, pretrained networks that can be called out."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from model.backbones.catalogue import AST, BERT
+from model.backbones.folder import Backbone
+from model.runtime.accelerator import Accelerator
+from model.runtime.network import Network
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedBackbone:
+    """A backbone of the catalogue, as far as it is here."""
+
+    network: Network | None = None
+    weights: str | None = None  # `Backbone.id`
+    vocabulary: Path | None = None  # of a text backbone
+
+
+@dataclass(frozen=True, slots=True)
+class Backbones:
+    """The pretrained networks of one folder, and how they run."""
+
+    models: Path
+    precision: str = "fp32"
+    accelerator: Accelerator = field(default_factory=Accelerator)
+
+    def load(self, name: str) -> LoadedBackbone:
+        """The network called `name`; its session opens when it is first called.
+
+        Text stays fp32: a handful of tags is embedded once, so there is nothing to gain.
+
+        Raises:
+            BadOptions: for an unknown name.
+            NotInstalled: if it is not in the folder at this precision.
+            Corrupt: if a file of it was changed.
+            Mismatch: if it was made for another version of our pre- and post-processing.
+        """
+        from model.runtime.graph_network import GraphNetwork  # onnxruntime: settings do without
+
+        backbone = Backbone.open(self.models, name, "fp32" if name == BERT.name else self.precision)
+        # On a CPU windows gain nothing by being run together, and dynamic int8 takes its ranges from all.
+        network = GraphNetwork(backbone.graph, self.accelerator, max_batch=1 if name == AST.name else 16)
+        return LoadedBackbone(network, backbone.id, backbone.vocabulary)

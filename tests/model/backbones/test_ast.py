@@ -1,0 +1,143 @@
+"""AST against its definition written out in numpy, from the published names of its tensors."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from scipy.special import erf, softmax
+
+from model.backbones.ast import load_ast
+from model.backbones.catalogue import BackboneSpec
+from model.backbones.checkpoint import read_tensors
+from model.backbones.noise import noise
+from model.errors import Corrupt, Mismatch
+
+Named = Callable[[str], NDArray[np.float64]]
+HEADS, STRIDE, PATCH = 4, 10, 16
+
+
+def slow_ast(w: Named, x: NDArray[np.float32]) -> NDArray[np.float64]:
+    """One (frames, bands) spectrogram to (d,): Gong et al. 2021, section 2.1, on ViT's pre-norm layers."""
+    kernel, bias = (
+        w("embeddings.patch_embeddings.projection.weight"),
+        w("embeddings.patch_embeddings.projection.bias"),
+    )
+    bands_first = x.T.astype(np.float64)
+    patches = [
+        np.einsum("dij,ij->d", kernel[:, 0], bands_first[f : f + PATCH, t : t + PATCH]) + bias
+        for f in range(0, bands_first.shape[0] - PATCH + 1, STRIDE)
+        for t in range(0, bands_first.shape[1] - PATCH + 1, STRIDE)
+    ]
+    tokens = [w("embeddings.cls_token")[0, 0], w("embeddings.distillation_token")[0, 0]]
+    h = np.stack([*tokens, *patches]) + w("embeddings.position_embeddings")[0]
+    for layer in ("encoder.layer.0.", "encoder.layer.1."):
+        h = h + _attend(w, layer, _norm(h, w, f"{layer}layernorm_before"))
+        inner = _linear(_norm(h, w, f"{layer}layernorm_after"), w, f"{layer}intermediate.dense")
+        h = h + _linear(inner * (1 + erf(inner / np.sqrt(2))) / 2, w, f"{layer}output.dense")
+    h = _norm(h, w, "layernorm")
+    found: NDArray[np.float64] = (h[0] + h[1]) / 2
+    return found
+
+
+def _linear(h: NDArray[np.float64], w: Named, name: str) -> NDArray[np.float64]:
+    return h @ w(f"{name}.weight").T + w(f"{name}.bias")
+
+
+def _norm(h: NDArray[np.float64], w: Named, name: str) -> NDArray[np.float64]:
+    centred = h - h.mean(1, keepdims=True)
+    return centred / np.sqrt(h.var(1, keepdims=True) + 1e-12) * w(f"{name}.weight") + w(f"{name}.bias")
+
+
+def _attend(w: Named, layer: str, h: NDArray[np.float64]) -> NDArray[np.float64]:
+    q, k, v = (
+        np.split(_linear(h, w, f"{layer}attention.attention.{name}"), HEADS, axis=1)
+        for name in ("query", "key", "value")
+    )
+    size = np.sqrt(q[0].shape[1])
+    heads = [softmax(a @ b.T / size, axis=1) @ c for a, b, c in zip(q, k, v, strict=True)]
+    return _linear(np.concatenate(heads, axis=1), w, f"{layer}attention.output.dense")
+
+
+def published(folder: Path, prefix: str) -> Named:
+    tensors = read_tensors(folder)
+    return lambda name: tensors[f"{prefix}{name}"].double().numpy()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_gives_what_the_definition_gives(small_ast: tuple[BackboneSpec, Path], count: int) -> None:
+    spec, folder = small_ast
+    x = noise(spec, count, seed=count)
+    with torch.inference_mode():
+        found = load_ast(folder, spec)(torch.from_numpy(x)).numpy()
+    wanted = np.stack([slow_ast(published(folder, "audio_spectrogram_transformer."), row) for row in x])
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+    assert np.corrcoef(found[0], noise(spec, 1)[0, 0, :32])[0, 1] < 0.9
+
+
+def test_takes_the_checkpoint_without_its_head_and_prefix(
+    small_ast: tuple[BackboneSpec, Path], copied: Callable[[Path], Path]
+) -> None:
+    from safetensors.torch import save_file
+
+    spec, folder = small_ast
+    bare = copied(folder)
+    kept = {
+        name.removeprefix("audio_spectrogram_transformer."): each
+        for name, each in read_tensors(folder).items()
+        if not name.startswith("classifier.")
+    }
+    save_file(kept, bare / "model.safetensors")
+    x = torch.from_numpy(noise(spec, 2))
+    with torch.inference_mode():
+        assert torch.equal(load_ast(bare, spec)(x), load_ast(folder, spec)(x))
+
+
+def test_is_ready_to_run(small_ast: tuple[BackboneSpec, Path]) -> None:
+    """Also its wrapper: an exporter sets every part back to what the whole said."""
+    assert not any(each.training for each in load_ast(small_ast[1], small_ast[0]).modules())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"hidden_size": 32', '"hidden_size": 64', "hidden_size = 64, and AST wants 32"),
+        ('"max_length": 64', '"max_length": 512', "max_length = 512, and AST wants 64"),
+        ('"audio-spectrogram-transformer"', '"vit"', "model_type = 'vit'"),
+        (
+            '"intermediate_size": 48',
+            '"intermediate_size": 52',
+            r"of its shapes, .*\(48, 32\), not \(52, 32\)",
+        ),
+        ('"num_hidden_layers": 2', '"num_hidden_layers": 3', "it lacks "),
+        ('"num_hidden_layers": 2', '"num_hidden_layers": 1', "it has the unknown "),
+        ('"num_hidden_layers": 2', '"num_hidden_layers": "many"', "config.json is none of AST"),
+    ],
+)
+def test_refuses_another_network(
+    small_ast: tuple[BackboneSpec, Path], copied: Callable[[Path], Path], old: str, new: str, said: str
+) -> None:
+    spec, folder = small_ast
+    spoilt = copied(folder)
+    config = (spoilt / "config.json").read_text()
+    assert old in config
+    (spoilt / "config.json").write_text(config.replace(old, new))
+    with pytest.raises(Mismatch, match=said):
+        load_ast(spoilt, spec)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+@pytest.mark.parametrize("content", [None, b"", b"[1]", b"\xff\xfe no"])
+def test_refuses_files_that_cannot_be_read(
+    small_ast: tuple[BackboneSpec, Path], copied: Callable[[Path], Path], name: str, content: bytes | None
+) -> None:
+    spec, folder = small_ast
+    spoilt = copied(folder)
+    if content is None:
+        (spoilt / name).unlink()
+    else:
+        (spoilt / name).write_bytes(content)
+    with pytest.raises(Corrupt, match=f"{name} .*pull the backbone again"):
+        load_ast(spoilt, spec)
