@@ -61,8 +61,18 @@ class Profile:
     video: dict[str, VideoExtractor]
     music: dict[str, MusicExtractor]
     text: TextExtractor
+    precision: str | None = None  # of its pretrained networks; None where it has none
 
 
 def identity(extractor: Extractor) -> str:
-    """`name@version`, as it stands in recipes, feature keys and bundle.json."""
-    return f"{extractor.name}@{extractor.version}"
+    """`name@version`, as it stands in recipes, feature keys and bundle.json.
+
+    With `.` and the first 8 digits of its weights' id, where it runs a network whose weights are known.
+    """
+    weights = getattr(extractor, "weights", None)
+    return f"{extractor.name}@{extractor.version}" + (f".{weights[:8]}" if weights else "")
+
+
+def without_weights(identity: str) -> str:
+    """`name@version` of an identity that may also name the weights of a pretrained network."""
+    return identity.partition(".")[0]

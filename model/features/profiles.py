@@ -1,14 +1,35 @@
 """A profile's name in, its frozen extractors out: which numbers a bundle's towers are fed with."""
 
+from model.backbones.catalogue import OF_PROFILE
+from model.backbones.loaded import Backbones
 from model.errors import BadOptions
-from model.features import lite
+from model.features import lite, paper
 from model.features.extractors import Profile
 
+PROFILES = ("lite", "paper")
 
-def load_profile(name: str) -> Profile:
-    """The profile called `name`; raises `BadOptions` with the list of names for an unknown one."""
+
+def load_profile(name: str, backbones: Backbones | None = None) -> Profile:
+    """The profile called `name`.
+
+    Args:
+        name: one of `PROFILES`.
+        backbones: where its pretrained networks lie and how they run. Without, it can be described only: its
+            extractors know their names, versions and columns, and refuse to be called.
+
+    Raises:
+        BadOptions: with the list of names for an unknown one.
+        NotInstalled: if a pretrained network is not there.
+        Corrupt: if one is damaged.
+        Mismatch: if one was made for another version of our pre- and post-processing.
+    """
     match name:
         case "lite":
             return lite.profile()
+        case "paper":
+            if backbones is None:
+                return paper.profile()
+            names = OF_PROFILE["paper"]
+            return paper.profile({each: backbones.load(each) for each in names}, backbones.precision)
         case _:
-            raise BadOptions(f"unknown profile {name!r}: this version knows 'lite'")
+            raise BadOptions(f"unknown profile {name!r}: this version knows {' and '.join(PROFILES)}")

@@ -17,7 +17,7 @@ LOUDEST = 16.0  # +24 dB over full scale: float files may exceed 1, garbage must
 
 @dataclass(frozen=True)
 class Sound:
-    """Mono samples of a whole track; the analyses below want them at 22,050 Hz."""
+    """Mono samples of a whole track; the analyses kept here want them at 22,050 Hz."""
 
     samples: NDArray[np.float32]  # (n,), full scale is 1
     rate_hz: int
@@ -27,25 +27,28 @@ class Sound:
         """Length in seconds."""
         return len(self.samples) / self.rate_hz
 
+    def at(self, rate_hz: int) -> NDArray[np.float32]:
+        """(n,) samples, non-finite ones silenced; raises `Mismatch` unless mono at this rate."""
+        if self.rate_hz != rate_hz:
+            raise Mismatch(f"these features want {rate_hz} Hz, got {self.rate_hz} Hz: decode at that rate")
+        if self.samples.ndim != 1:
+            raise Mismatch(f"features want mono (n,), got {self.samples.shape}: decode with mono=True")
+        return self._clean
+
     @cached_property
     def _clean(self) -> NDArray[np.float32]:
-        """(n,) samples, non-finite ones silenced; raises `Mismatch` unless mono at 22,050 Hz."""
-        if self.rate_hz != RATE_HZ:
-            raise Mismatch(f"lite features want {RATE_HZ} Hz, got {self.rate_hz} Hz: decode at that rate")
-        if self.samples.ndim != 1:
-            raise Mismatch(f"lite features want mono (n,), got {self.samples.shape}: decode with mono=True")
         finite = np.nan_to_num(self.samples.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
         return np.clip(finite, -LOUDEST, LOUDEST)
 
     @cached_property
     def spectrum(self) -> Spectrum:
         """Short spectra, 50 a second."""
-        return analyse(self._clean)
+        return analyse(self.at(RATE_HZ))
 
     @cached_property
     def partials(self) -> Partials:
         """Strongest partials, 10 times a second."""
-        return find_partials(self._clean)
+        return find_partials(self.at(RATE_HZ))
 
     @cached_property
     def chroma(self) -> NDArray[np.float64]:
