@@ -56,6 +56,8 @@ WHAT_TO_DO = {
     "range_not_satisfiable": "Ask for a part inside the file, or for all of it.",
     "overloaded": "Wait for the seconds in `Retry-After`, then send the same again.",
     "not_ready": "Wait for the seconds in `Retry-After`; `/readyz` says which part is missing.",
+    "not_installed": "Run `yuyin models pull paper`, or install the package that it names.",
+    "no_accelerator": "Run `yuyin doctor`; or set `YUYIN_ACCELERATOR=prefer`.",
     "internal": "Tell the operator the `request_id`: the server's log has the rest under it.",
 }
 

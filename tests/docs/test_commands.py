@@ -40,7 +40,7 @@ pytestmark = [
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = (
     "README",
-    *(f"docs/{n}" for n in ("editor", "integrator", "music-manager", "ml-engineer", "operator")),
+    *(f"docs/{n}" for n in ("editor", "integrator", "music-manager", "ml-engineer", "operator", "gpu")),
 )
 STAND_INS = {
     "make run": "yuyin serve",  # the demo itself is run from nothing by tests/e2e/test_demo.py

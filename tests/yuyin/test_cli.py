@@ -71,6 +71,11 @@ def test_the_tree_holds_the_contract() -> None:
         "index verify",
         "index activate",
         "index gc",
+        "models list",
+        "models pull",
+        "models verify",
+        "models import",
+        "models export",
     }
 
 

@@ -10,7 +10,18 @@ from model.artifact import ASIDE
 from model.errors import YuyinError
 from yuyin.cli.app import app
 
-TRAIN_MODULES = {"torch", "onnx", "pyarrow", "PIL", "matplotlib", "sklearn", "cv2"}
+TRAIN_MODULES = {
+    "torch",
+    "onnx",
+    "pyarrow",
+    "PIL",
+    "matplotlib",
+    "sklearn",
+    "cv2",
+    "safetensors",
+    "transformers",
+    "torchaudio",
+}
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from yuyin.cli import (
     features,
     index,
     keys,
+    models,
     recommend,
     serve,
     train,
@@ -66,6 +67,7 @@ app.command(rich_help_panel="Use")(serve.serve)
 app.command(rich_help_panel="Use")(doctor.doctor)
 app.add_typer(index.app, name="index", rich_help_panel="Use")
 app.add_typer(keys.app, name="keys", rich_help_panel="Use")
+app.add_typer(models.app, name="models", rich_help_panel="Use")
 app.add_typer(dataset.app, name="dataset", rich_help_panel="Train")
 app.add_typer(features.app, name="features", rich_help_panel="Train")
 app.command(rich_help_panel="Train")(train.train)

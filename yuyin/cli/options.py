@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -21,10 +21,23 @@ Vad = Annotated[
         help="ONNX file of Silero VAD, which hears voices better than the signal alone; not part of YuYin.",
     ),
 ]
+Models = Annotated[
+    Path,
+    typer.Option("--models", envvar="YUYIN_MODELS", help="Folder of pretrained networks."),
+]
+Policy = Annotated[
+    Literal["require", "prefer", "cpu"],
+    typer.Option(
+        "--accelerator",
+        envvar="YUYIN_ACCELERATOR",
+        help="Where pretrained networks run: a GPU or not at all, a GPU if there is one, or the CPU.",
+    ),
+]
 MAX_SEED = 2**63 - 1  # torch takes no larger one
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of a table.")]
 
 DEFAULT_STORE = Path("store")
+DEFAULT_MODELS = Path("~/.cache/yuyin/models")  # as `--help` shows it
 
 
 def cores() -> int:

@@ -1,0 +1,51 @@
+"""A file that somebody else made in, a refusal out if it is not what its name says.
+
+Safetensors, JSON and text run no code when they are read. An ONNX graph does not either, but may name other
+files to read weights from, so only graphs with their weights inside are taken.
+"""
+
+import json
+import struct
+from pathlib import Path
+
+from model.errors import Corrupt
+from model.runtime.graph_file import check_self_contained
+
+LONGEST_HEADER_BYTES = 100_000_000  # as the safetensors library has it
+POINTER = b"version https://git-lfs.github.com/spec/"
+
+
+def check_contents(path: Path) -> None:
+    """Raises `Corrupt` if the file is not the safetensors, whole ONNX, JSON or text that its suffix says."""
+    with path.open("rb") as file:
+        if file.read(len(POINTER)) == POINTER:
+            raise Corrupt(
+                f"{path} is a pointer of Git LFS, not the file itself: run `git lfs pull` where it is"
+            )
+    try:
+        match path.suffix:
+            case ".safetensors":
+                _check_safetensors(path)
+            case ".onnx":
+                check_self_contained(path)
+            case ".json":
+                json.loads(path.read_text("utf-8"))
+            case ".txt":
+                path.read_text("utf-8")
+            case _:
+                raise Corrupt(f"{path.name} is of a kind that is not read here")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, struct.error) as error:
+        raise Corrupt(f"{path} is no {path.suffix[1:]} file ({error}): fetch or convert it again") from error
+
+
+def _check_safetensors(path: Path) -> None:
+    """Header length (8 bytes), header (JSON), and exactly the bytes that its tensors span."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        if length > min(LONGEST_HEADER_BYTES, size - 8):
+            raise ValueError("it is cut off or something else")
+        tensors = json.loads(file.read(length))
+    ends = [entry["data_offsets"][1] for name, entry in tensors.items() if name != "__metadata__"]
+    if 8 + length + max(ends, default=0) != size:
+        raise ValueError(f"its tensors need {max(ends, default=0)} bytes, it has {size - 8 - length}")
