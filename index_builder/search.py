@@ -75,8 +75,18 @@ class Search(Protocol):
         """The best `count` (or all) of the `allowed` (n,) segments: cosines, descending, and segment rows."""
 
 
+class PlacedSearch(Search, Protocol):
+    """A search that says where it runs."""
+
+    @property
+    def device(self) -> str:
+        """`cpu` or, of the GPU numbered 0, `cuda:0`."""
+
+
 class FlatSearch:
     """Exact search in memory; one thread, since two are slower for a single query."""
+
+    device = "cpu"
 
     def __init__(self, embeddings: NDArray[np.float32]) -> None:
         faiss.omp_set_num_threads(1)

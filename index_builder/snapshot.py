@@ -13,17 +13,20 @@ from numpy.typing import NDArray
 
 from index_builder import layout
 from index_builder.catalogue import Catalogue
+from index_builder.gpu_search import open_search
 from index_builder.lease import lease, pointer
-from index_builder.search import FlatSearch, Search
+from index_builder.search import PlacedSearch
 from model.artifact import ASIDE, content_id, fsync_folder, read_manifest, write_file
 from model.bundle import Bundle
 from model.errors import Corrupt, Mismatch, NotFound
 from model.grid import Grid
+from model.runtime.accelerator import Accelerator
 
 MANIFEST = "snapshot.json"
 SCHEMA_VERSION = 1
 SEGMENT = np.dtype([("track", "<i4"), ("start_s", "<f8"), ("end_s", "<f8")])
 _ID = re.compile("[0-9a-f]{16}")  # what `content_id` gives; anything else could lead out of the folder
+CPU = Accelerator("cpu")
 KEEP = 2  # snapshots besides CURRENT that a clean-up leaves, to roll back to
 
 
@@ -39,7 +42,7 @@ class Snapshot:
     first_segment: NDArray[np.int64]  # (m + 1,) where each track's segments begin
     durations_s: NDArray[np.float64]  # (m,)
     catalogue: Catalogue  # m rows, in the order of track_id
-    search: Search
+    search: PlacedSearch
 
     @property
     def dim(self) -> int:
@@ -47,17 +50,23 @@ class Snapshot:
         return int(self.embeddings.shape[1])
 
     @classmethod
-    def open(cls, store: Path, snapshot_id: str, *, verify: bool = True) -> Self:
+    def open(
+        cls, store: Path, snapshot_id: str, *, verify: bool = True, accelerator: Accelerator = CPU
+    ) -> Self:
         """Read a snapshot; what it costs is one hash and one copy of the embeddings.
 
         Raises:
             NotFound: if the store has no such snapshot.
             Corrupt: if a file is missing or differs from snapshot.json.
+            NoAccelerator: if the search has to run on a GPU and cannot.
         """
-        return cls.read(_folder(store, snapshot_id), snapshot_id, verify=verify)
+        folder = _folder(store, snapshot_id)
+        return cls.read(folder, snapshot_id, verify=verify, accelerator=accelerator)
 
     @classmethod
-    def read(cls, folder: Path, snapshot_id: str, *, verify: bool = True) -> Self:
+    def read(
+        cls, folder: Path, snapshot_id: str, *, verify: bool = True, accelerator: Accelerator = CPU
+    ) -> Self:
         """The same from the snapshot's own folder, wherever it lies."""
         manifest = read_manifest(folder, MANIFEST, verify=verify)
         if verify and content_id(manifest) != snapshot_id:
@@ -80,7 +89,7 @@ class Snapshot:
             durations_s=catalogue.columns["duration_s"],
             catalogue=catalogue,
             # From a map of its own, which goes when FAISS has its copy: pages that were read stay resident.
-            search=FlatSearch(np.load(vectors, mmap_mode="r", allow_pickle=False)),
+            search=open_search(np.load(vectors, mmap_mode="r", allow_pickle=False), accelerator),
         )
 
 

@@ -81,6 +81,11 @@ def image() -> Image:
 
 
 @pytest.fixture(scope="session")
+def cuda_image() -> Image:
+    return read_image(ROOT / "docker" / "Dockerfile.cuda")
+
+
+@pytest.fixture(scope="session")
 def sent() -> Callable[[list[str], str], list[str]]:
     """Names of files and the text of a .dockerignore in, those that are sent to the engine out."""
     return lambda names, ignore: [name for name in names if let_through(name, ignore)]

@@ -17,6 +17,7 @@ from yuyin.doctor.machine import SERVICE_BYTES
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "docker" / "service.Dockerfile"
+DOCKERFILES = (DOCKERFILE, ROOT / "docker" / "Dockerfile.cuda")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 
@@ -30,11 +31,12 @@ def hadolint(dockerfile: Path) -> list[dict[str, Any]]:
     return found
 
 
-def test_hadolint_finds_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.name)
+def test_hadolint_finds_nothing(dockerfile: Path, tmp_path: Path) -> None:
     assert not list(ROOT.rglob(".hadolint*")), "no rule is switched off"
-    assert hadolint(DOCKERFILE) == []
+    assert hadolint(dockerfile) == []
     shell = tmp_path / "Dockerfile"
-    shell.write_text(re.sub(r"\nCMD .*", "\nCMD yuyin serve", DOCKERFILE.read_text("utf-8")))
+    shell.write_text(re.sub(r"\nCMD .*", "\nCMD yuyin serve", dockerfile.read_text("utf-8")))
     assert [each["code"] for each in hadolint(shell)] == ["DL3025"]
 
 
@@ -81,8 +83,11 @@ def test_its_labels_are_those_of_the_package(image: Any) -> None:
     assert {"title", "description"} <= set(labels)
 
 
-def test_what_is_copied_is_there_and_nothing_else_is_sent(image: Any, context: list[str]) -> None:
-    copies = [line.split()[:-1] for line in image.stages[0].all("COPY")]
+def test_what_is_copied_is_there_and_nothing_else_is_sent(
+    image: Any, cuda_image: Any, context: list[str]
+) -> None:
+    both = image.stages[0].all("COPY") + cuda_image.stages[0].all("COPY")
+    copies = [line.split()[:-1] for line in both]
     sources = [name for names in copies for name in names]
     for source in sources:
         assert any(name == source or name.startswith(f"{source}/") for name in context), source

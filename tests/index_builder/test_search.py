@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from index_builder.catalogue import Catalogue, TrackFacts, write_catalogue
+from index_builder.gpu_search import LIMIT, GpuSearch
 from index_builder.search import Filters, FlatSearch, Search, eligible, rank
 from index_builder.snapshot import SEGMENT
 from model.errors import BadOptions, Mismatch
@@ -169,8 +171,29 @@ class Backwards:
         return cosines[order], order
 
 
+def behind_an_owner(embeddings: NDArray[np.float32]) -> GpuSearch:
+    """What a GPU would be asked, asked of the CPU."""
+    index = faiss.IndexFlatIP(embeddings.shape[1])
+    index.add(embeddings)
+    return GpuSearch(index, FlatSearch(embeddings), "cuda:0")
+
+
+@pytest.mark.parametrize("search", [FlatSearch, behind_an_owner])
+def test_ranking_is_the_same_wherever_is_searched(search: Callable[[NDArray[np.float32]], Search]) -> None:
+    """Thousands of segments, so that some looks are beyond what a GPU can give."""
+    tracks = pool_of(np.random.default_rng(5).uniform(10, 90, 600).tolist(), 5, directions=40)
+    tracks = replace(tracks, search=search(tracks.embeddings))
+    assert len(tracks.segments) > 2 * LIMIT
+    query = unit(np.random.default_rng(6).standard_normal(DIM))
+    for share in (None, 0.7, 0.02):
+        mask = np.ones(600, np.bool_) if share is None else np.random.default_rng(7).random(600) < share
+        found = rank(tracks, query, 45.0, top_k=3, eligible=None if share is None else mask)
+        slow = slow_rank(tracks, query, 45.0, np.flatnonzero(mask).tolist())
+        assert [(m.score, m.track) for m in found] == [(s[0], s[1]) for s in slow[:3]]
+
+
 @pytest.mark.parametrize(("directions", "length_s"), [(1, 15.0), (3, 60.0), (3, 15.0)])
-@pytest.mark.parametrize("search", [FlatSearch, Backwards])
+@pytest.mark.parametrize("search", [FlatSearch, Backwards, behind_an_owner])
 def test_ties_go_by_track_whatever_the_search_finds_first(
     search: Callable[[NDArray[np.float32]], Search], directions: int, length_s: float
 ) -> None:
