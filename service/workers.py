@@ -1,6 +1,8 @@
 """Blocking work in, its result out, the event loop free: so many at once, so many waiting, no more."""
 
 import asyncio
+import contextvars
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +15,12 @@ from model.errors import Overloaded
 Result = TypeVar("Result")
 
 GONE_POLL_S = 0.25  # how soon work that nobody waits for any more gives up its place in the queue
+
+# Set once nobody waits for the answer any more. Work looks it up where stopping pays; what lies between, such
+# as an extractor, need not know of requests.
+CLIENT_LEFT: contextvars.ContextVar[threading.Event | None] = contextvars.ContextVar(
+    "client_left", default=None
+)
 
 
 class Workers:
@@ -46,17 +54,27 @@ class Workers:
             self._admitted -= 1
 
     async def run(self, work: Callable[[], Result], gone: Callable[[], Awaitable[bool]]) -> Result:
-        """Run `work` in a thread.
+        """Run `work` in a thread, with an event of its own in `CLIENT_LEFT`.
 
         Raises:
-            ClientDisconnect: if `gone` becomes true before the work began; begun work is finished.
+            ClientDisconnect: if `gone` becomes true before the work began, or the work looks and gives up;
+                otherwise begun work is finished.
         """
-        begun = self._threads.submit(work)  # kept: asyncio's future says cancelled although the thread runs
+        left, context = threading.Event(), contextvars.copy_context()
+        context.run(CLIENT_LEFT.set, left)
+        begun = self._threads.submit(
+            context.run, work
+        )  # kept: asyncio's says cancelled while the thread runs
         future = asyncio.wrap_future(begun)
-        while not (await asyncio.wait({future}, timeout=GONE_POLL_S))[0]:
-            if await gone() and begun.cancel():
-                raise ClientDisconnect
-        return future.result()
+        try:
+            while not (await asyncio.wait({future}, timeout=GONE_POLL_S))[0]:
+                if await gone():
+                    if begun.cancel():
+                        raise ClientDisconnect
+                    left.set()
+            return future.result()
+        finally:
+            left.set()  # also when the server cancels this wait
 
     def close(self) -> None:
         """Drop what waits, end what runs."""

@@ -6,7 +6,7 @@ import pytest
 from starlette.requests import ClientDisconnect
 
 from model.errors import Overloaded, YuyinError
-from service.workers import Workers
+from service.workers import CLIENT_LEFT, Workers
 
 
 async def never() -> bool:
@@ -105,3 +105,52 @@ def test_waiting_work_that_nobody_wants_any_more_is_dropped_and_begun_work_is_fi
     assert asyncio.run(both()) == "finished"
     workers.close()
     assert ran == []
+
+
+def test_begun_work_is_told_that_its_client_has_left_and_no_other_is() -> None:
+    workers, others = Workers(2, 0), threading.Event()
+
+    def looks() -> str:
+        left = CLIENT_LEFT.get()
+        assert left is not None
+        if left.wait(10):
+            raise ClientDisconnect
+        return "never told"
+
+    def stays() -> bool:
+        others.wait(10)
+        left = CLIENT_LEFT.get()
+        return left is not None and not left.is_set()
+
+    async def both() -> bool:
+        staying = asyncio.create_task(workers.run(stays, never))
+        with pytest.raises(ClientDisconnect):
+            await workers.run(looks, always)
+        others.set()
+        return await staying
+
+    assert asyncio.run(both())
+    assert CLIENT_LEFT.get() is None
+    workers.close()
+
+
+def test_work_whose_wait_is_cancelled_is_told_so() -> None:
+    workers, begun, told = Workers(1, 0), threading.Event(), threading.Event()
+
+    def work() -> None:
+        left = CLIENT_LEFT.get()
+        assert left is not None
+        begun.set()
+        if left.wait(10):
+            told.set()
+
+    async def stopped() -> None:
+        running = asyncio.create_task(workers.run(work, never))
+        await asyncio.to_thread(begun.wait, 10)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(stopped())
+    workers.close()
+    assert told.is_set()
