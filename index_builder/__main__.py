@@ -14,10 +14,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, get_args
 
 from index_builder.build import BuildJob, Progress, build, cores
+from model.backbones.folder import default_models
+from model.backbones.loaded import Backbones
 from model.errors import InputError, YuyinError
+from model.runtime.accelerator import Accelerator, Policy
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,8 +56,17 @@ def _parsed(arguments: Sequence[str] | None) -> BuildJob:
     command.add_argument("--bundle", type=Path, required=True)
     command.add_argument("--recompute", action="store_true", help="ignore stored features")
     command.add_argument("--processes", type=int, default=cores())
+    command.add_argument("--models", type=Path, default=default_models(), help="pretrained networks")
+    command.add_argument("--accelerator", choices=get_args(Policy), default="prefer")
     found = parser.parse_args(arguments)
-    return BuildJob(found.pool, found.store, found.bundle, found.recompute, processes=max(1, found.processes))
+    return BuildJob(
+        found.pool,
+        found.store,
+        found.bundle,
+        found.recompute,
+        processes=max(1, found.processes),
+        backbones=Backbones(found.models, accelerator=Accelerator(found.accelerator)),
+    )
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:

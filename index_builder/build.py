@@ -19,15 +19,17 @@ from index_builder.lease import lease
 from index_builder.reader import Pool, PoolTrack, Skipped, read_pool
 from index_builder.snapshot import activate
 from index_builder.writer import Indexed, keep_bundle, write_snapshot
+from model.backbones.folder import default_models
+from model.backbones.loaded import Backbones
 from model.bundle import Bundle
 from model.errors import BadPool, Corrupt
-from model.features.extractors import identity
+from model.features.extractors import identity, without_weights
 from model.features.store import FeatureKey, FeatureStore
 
 STAGES = ("bundle", "read", "embed", "write", "gate", "commit", "activate", "done")
 EMBED_SHARE = (0.05, 0.95)  # of a build's progress: all but the embedding takes seconds
 TRACK_LIMIT_S = 900.0  # wall clock of one file, against hangs
-PRECISION = "fp32"
+PRECISION = "fp32"  # of what needs no pretrained network
 
 
 def cores() -> int:
@@ -45,6 +47,7 @@ class BuildJob:
     recompute: bool = False  # ignore stored features; they are replaced
     activate: bool = True
     processes: int = field(default_factory=cores)
+    backbones: Backbones = field(default_factory=lambda: Backbones(default_models()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +191,7 @@ class _Embedded:
 def _embed(job: BuildJob, bundle: Bundle, pool: Pool, clock: _Clock) -> _Embedded:
     """Every file once, however many tracks it stands for; what is finished is stored before it is counted."""
     store = FeatureStore(layout.features(job.store))
-    names = feature_names(bundle)
+    names = feature_names(bundle, job.backbones)
     files = {track.media_sha256: track for track in pool.tracks}
     result = _Embedded(list(pool.skipped))
     failed: dict[str, Skipped] = {}
@@ -216,14 +219,16 @@ def _embed(job: BuildJob, bundle: Bundle, pool: Pool, clock: _Clock) -> _Embedde
     return result
 
 
-def feature_names(bundle: Bundle) -> dict[str, str]:
-    """What is stored of every track: key in the profile -> extractor@version."""
-    extractors = bundle.music_extractors
+def feature_names(bundle: Bundle, backbones: Backbones) -> dict[str, str]:
+    """What is stored of every track: key in the profile -> extractor@version, and the weights it needs."""
+    extractors = bundle.music_extractors(bundle.load_profile(backbones))
     return {name: identity(extractor) for name, extractor in extractors.items()} | {FACTS: facts.EXTRACTOR}
 
 
 def _key(media_sha256: str, extractor: str, bundle: Bundle) -> FeatureKey:
-    return FeatureKey(media_sha256, extractor, bundle.grid.name, PRECISION)
+    pretrained = extractor != without_weights(extractor)
+    precision = bundle.precision if pretrained and bundle.precision else PRECISION
+    return FeatureKey(media_sha256, extractor, bundle.grid.name, precision)
 
 
 def _lost(task: TrackTask, reason: str) -> Skipped:
@@ -241,6 +246,7 @@ def _tasks(
             name=track.name,
             media_sha256=media_sha256,
             bundle=bundle.folder,
+            backbones=job.backbones,
             store=job.store,
             stored={} if job.recompute else stored,
         )

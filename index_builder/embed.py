@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from index_builder import facts, previews
 from index_builder.reader import Skipped
+from model.backbones.loaded import Backbones
 from model.bundle import Bundle
 from model.errors import MediaError
 from model.features.extractors import MusicExtractor
@@ -33,6 +34,7 @@ class TrackTask:
     name: str  # below the pool, for messages
     media_sha256: str
     bundle: Path
+    backbones: Backbones
     store: Path
     stored: dict[str, Sequence]  # by extractor's key in the profile, and FACTS
 
@@ -49,8 +51,9 @@ class TrackVectors:
 
 
 @lru_cache(maxsize=1)
-def _bundle(folder: Path) -> Bundle:
-    return Bundle.open(folder, verify=False, threads=1)  # `build` verified it
+def _opened(folder: Path, backbones: Backbones) -> tuple[Bundle, dict[str, MusicExtractor]]:
+    bundle = Bundle.open(folder, verify=False, threads=1)  # `build` verified it
+    return bundle, bundle.music_extractors(bundle.load_profile(backbones))
 
 
 def embed_track(task: TrackTask) -> TrackVectors | Skipped:
@@ -59,8 +62,7 @@ def embed_track(task: TrackTask) -> TrackVectors | Skipped:
     Every batch of the music tower is one track, whatever else is in the pool: the same file gives the
     same bits in every build.
     """
-    bundle = _bundle(task.bundle)
-    extractors = bundle.music_extractors
+    bundle, extractors = _opened(task.bundle, task.backbones)
     track = _Track(task)
     try:
         if track.duration_s < SHORTEST_S:

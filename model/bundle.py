@@ -12,7 +12,7 @@ BUNDLE/
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Several
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.artifact import content_id, read_manifest
+from model.backbones.loaded import Backbones
 from model.errors import Corrupt, Mismatch
-from model.features.extractors import MusicExtractor, Profile, identity
+from model.features.extractors import MusicExtractor, Profile, identity, without_weights
 from model.features.profiles import load_profile
 from model.features.sequence import Sequence
 from model.grid import Grid
@@ -45,11 +46,12 @@ def shipped_cuts() -> Path:
 def recipe_of(profile: Profile, grid: Grid) -> dict[str, Any]:
     """How the numbers that a bundle's towers were trained on are made, as it stands in bundle.json."""
     extractors = {**profile.video, **profile.music, "text": profile.text}
-    return {
+    recipe = {
         "video": asdict(profile.recipe),
         "extractors": {name: identity(extractor) for name, extractor in extractors.items()},
         "grid": asdict(grid),
     }
+    return recipe if profile.precision is None else recipe | {"precision": profile.precision}
 
 
 def bundle_id(manifest: dict[str, Any]) -> str:
@@ -119,10 +121,36 @@ class Bundle:
         return self.towers.input_names
 
     @property
-    def music_extractors(self) -> dict[str, MusicExtractor]:
-        """Of the profile's extractors those whose features the music tower reads, by input name."""
+    def precision(self) -> str | None:
+        """Of the pretrained networks whose features it reads; None where there are none."""
+        return self.recipe.get("precision")
+
+    def load_profile(self, backbones: Backbones) -> Profile:
+        """The profile that makes what its towers read, ready to run.
+
+        Args:
+            backbones: where pretrained networks lie; at the bundle's own precision, whatever they name.
+
+        Raises:
+            NotInstalled: if one of them is not there in the bundle's precision.
+            Mismatch: if one has other weights than those that the bundle was trained with.
+        """
+        if self.precision is not None:
+            backbones = replace(backbones, precision=self.precision)
+        profile = load_profile(self.profile, backbones)
+        mine, theirs = self.recipe["extractors"], recipe_of(profile, self.grid)["extractors"]
+        for name in sorted(mine):
+            if mine[name] != theirs[name]:
+                raise Mismatch(
+                    f"the bundle {self.id} was trained with {mine[name]}, {backbones.models} holds "
+                    f"{theirs[name]}: install the weights that it was trained with, or train on these"
+                )
+        return profile
+
+    def music_extractors(self, profile: Profile) -> dict[str, MusicExtractor]:
+        """Of a profile's extractors those whose features the music tower reads, by input name."""
         read = self.input_names["music"]
-        return {name: each for name, each in load_profile(self.profile).music.items() if name in read}
+        return {name: each for name, each in profile.music.items() if name in read}
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -164,8 +192,10 @@ def _check_fits(folder: Path, manifest: dict[str, Any]) -> None:
         raise Mismatch(
             f"{folder} has bundle schema {found}, this version reads {SCHEMA_VERSION}: export it again"
         )
-    expected = recipe_of(load_profile(manifest["profile"]), Grid(**manifest["recipe"]["grid"]))
-    differs = sorted(_differences(manifest["recipe"], expected))
+    found = dict(manifest["recipe"])
+    profile = replace(load_profile(manifest["profile"]), precision=found.get("precision"))
+    found["extractors"] = {name: without_weights(each) for name, each in found["extractors"].items()}
+    differs = sorted(_differences(found, recipe_of(profile, Grid(**found["grid"]))))
     if differs:
         raise Mismatch(
             f"{folder} was trained on features that this version makes differently ({', '.join(differs)}): "

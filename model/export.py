@@ -197,7 +197,7 @@ def _described(run: Run, towers: Towers) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "system": config["system"],
         "profile": config["profile"],
-        "recipe": recipe_of(load_profile(config["profile"]), Grid()),
+        "recipe": _recipe(config),
         "inputs": {name: _inputs(run.system, name) for name in towers.input_names},
         "dim": towers.video.dim,
         "categories": config["categories"],
@@ -208,6 +208,16 @@ def _described(run: Run, towers: Towers) -> dict[str, Any]:
         },
         "source_commit": source_commit(Path(__file__)),
     }
+
+
+def _recipe(config: Mapping[str, Any]) -> dict[str, Any]:
+    """How the features were made that the run was trained on, down to the weights of pretrained networks."""
+    recipe = recipe_of(load_profile(config["profile"]), Grid())
+    made = config.get("features") or {}  # runs of older versions know no weights
+    if "precision" in made:
+        recipe["precision"] = made["precision"]
+        recipe["extractors"] = made["extractors"] | {"text": made["text"]}
+    return recipe
 
 
 def _measured(towers: Towers, dataset: Dataset, unseen: Dataset, folder: Path) -> dict[str, Any]:

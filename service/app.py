@@ -73,7 +73,10 @@ def create_app(settings: Settings) -> FastAPI:
 @asynccontextmanager
 async def _running(settings: Settings, keyring: Keyring) -> AsyncIterator[Parts]:
     """Open the store, start what works in the background, end all of it again."""
-    current, job_records = Current(settings.store), JobStore(settings.store)
+    current, job_records = (
+        Current(settings.store, settings.backbones, batch_wait_ms=settings.batch_wait_ms),
+        JobStore(settings.store),
+    )
     workers = Workers(settings.in_flight, settings.queue)
     reindexer = Reindexer(job_records, current)
     decoder = Decoder(settings.limits.for_video())

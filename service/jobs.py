@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from model.backbones.loaded import Backbones
 from model.errors import ReindexRunning
 from service.schemas import Job, JobError
 from service.serving import Current
@@ -35,12 +36,15 @@ class Build:
     store: Path
     bundle: Path
     recompute: bool
+    backbones: Backbones
 
     def command(self) -> list[str]:
         """On a leash (`service.leash`); -P keeps folders of the working directory from posing as packages."""
         python = [sys.executable, "-P", "-m"]
         builder = [*python, "index_builder", "build", "--pool", str(self.pool), "--store", str(self.store)]
         chosen = ["--bundle", str(self.bundle), *(["--recompute"] if self.recompute else [])]
+        chosen += ["--models", str(self.backbones.models)]
+        chosen += ["--accelerator", self.backbones.accelerator.policy]
         return [*python, "service.leash", *builder, *chosen]
 
 

@@ -295,6 +295,7 @@ class Ready(BaseModel):
     snapshot: str
     bundle: str
     parts: dict[str, str]
+    devices: dict[str, str]
 
 
 class Problem(BaseModel):

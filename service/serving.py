@@ -4,22 +4,27 @@ import asyncio
 import logging
 import threading
 import time
+import weakref
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from index_builder import snapshot as snapshots
 from index_builder.snapshot import Snapshot
+from model.backbones.loaded import Backbones
 from model.bundle import Bundle
 from model.errors import Mismatch, NotReady, YuyinError
 from model.features.extractors import Profile
-from model.features.profiles import load_profile
+from model.features.pretrained import Pretrained
 from model.features.sequence import Sequence
+from model.runtime.graph_network import GraphNetwork
+from service.batching import Batcher, batched
 
 log = logging.getLogger("yuyin.service")
 
+BATCH_WAIT_MS = 4.0  # of a request that takes hundreds
 RETRY_S = 30.0  # a refused snapshot is looked at again: its bundle may have been copied in meanwhile
 
 
@@ -30,6 +35,9 @@ class Serving:
     snapshot: Snapshot
     bundle: Bundle
     profile: Profile
+    devices: dict[
+        str, str
+    ]  # of what a GPU may do: the picture's pretrained networks by input, and the search
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +49,44 @@ class Refusal:
     at_s: float  # monotonic
 
 
-def open_serving(store: Path, snapshot_id: str) -> Serving:
-    """Load a snapshot and the bundle it names, check that they fit, and run each video tower once.
+def open_serving(
+    store: Path, snapshot_id: str, backbones: Backbones, *, batch_wait_ms: float = BATCH_WAIT_MS
+) -> Serving:
+    """Load a snapshot and the bundle it names, check that they fit, and run each network of a query once.
+
+    Args:
+        store: where they lie.
+        snapshot_id: of the snapshot.
+        backbones: the pretrained networks of this machine, and where they and the search shall run.
+        batch_wait_ms: how long a request's frames wait for those of others, on a GPU.
 
     Raises:
-        YuyinError: if either is missing, fails its hashes, or they do not belong together.
+        YuyinError: if a part is missing, fails its hashes, does not belong to the others, or has to run on a
+            GPU and cannot.
     """
-    snapshot = Snapshot.open(store, snapshot_id)
+    snapshot = Snapshot.open(store, snapshot_id, accelerator=backbones.accelerator)
     bundle = Bundle.open(store / "bundles" / snapshot.bundle_id)
     if (bundle.id, bundle.dim) != (snapshot.bundle_id, snapshot.dim):
         raise Mismatch(f"snapshot {snapshot_id} was not made by bundle {bundle.id}: build it again")
-    serving = Serving(snapshot, bundle, load_profile(bundle.profile))
+    profile, devices = _shared(bundle.load_profile(backbones), batch_wait_ms)
+    serving = Serving(snapshot, bundle, profile, devices | {"search": snapshot.search.device})
     _warm(serving)
     return serving
+
+
+def _shared(profile: Profile, wait_ms: float) -> tuple[Profile, dict[str, str]]:
+    """Warm the picture's networks; on a GPU, requests share their batches. Also says where each runs."""
+    video, devices = dict(profile.video), {}
+    for name, extractor in profile.video.items():
+        match extractor:
+            case Pretrained(network=GraphNetwork() as network):
+                network.warm()
+                devices[name] = network.provider
+                shared = batched(network, wait_ms)
+                video[name] = extractor.through(shared)
+                if isinstance(shared, Batcher):  # its threads end when the last request has let go of it
+                    weakref.finalize(video[name], shared.close)
+    return replace(profile, video=video), devices
 
 
 def _warm(serving: Serving) -> None:
@@ -69,8 +102,10 @@ def _warm(serving: Serving) -> None:
 class Current:
     """Holds the pair in force. Every method may be called from any thread; loads happen one at a time."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, backbones: Backbones, *, batch_wait_ms: float = BATCH_WAIT_MS) -> None:
         self._store = store
+        self._backbones = backbones
+        self._batch_wait_ms = batch_wait_ms
         self._loading = threading.Lock()
         self._serving: Serving | None = None
         self._refusal: Refusal | None = None
@@ -107,7 +142,7 @@ class Current:
             if not again and self._refused_lately(named):
                 return
             try:
-                self._serving = open_serving(self._store, named)
+                self._serving = self._open(named)
             except (YuyinError, OSError, ValueError, RuntimeError) as error:
                 code = error.code if isinstance(error, YuyinError) else "corrupt"
                 self._refusal = Refusal(named, code, time.monotonic())
@@ -115,6 +150,9 @@ class Current:
                 return
             self._refusal = None
             log.info("snapshot in force", extra={"snapshot": named, "bundle": self._serving.bundle.id})
+
+    def _open(self, snapshot_id: str) -> Serving:
+        return open_serving(self._store, snapshot_id, self._backbones, batch_wait_ms=self._batch_wait_ms)
 
     def _refused_lately(self, snapshot_id: str) -> bool:
         refusal = self._refusal
@@ -127,7 +165,7 @@ class Current:
     def activate(self, snapshot_id: str) -> Serving:
         """Verify and load a snapshot, then make it CURRENT and put it in force; any fault changes nothing."""
         with self._loading:
-            serving = open_serving(self._store, snapshot_id)
+            serving = self._open(snapshot_id)
             snapshots.activate(self._store, snapshot_id)
             self._serving, self._refusal = serving, None
             log.info("snapshot in force", extra={"snapshot": snapshot_id, "bundle": serving.bundle.id})

@@ -9,8 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from model.backbones.folder import default_models
+from model.backbones.loaded import Backbones
 from model.errors import BadOptions
 from model.media.streams import VideoLimits
+from model.runtime.accelerator import Accelerator, Policy, Provider
 
 Scope = Literal["recommend", "catalogue", "admin"]
 SCOPES: tuple[Scope, ...] = ("recommend", "catalogue", "admin")
@@ -106,11 +109,45 @@ class Settings(BaseSettings):
         default=10, ge=1, le=100, description="Tracks returned when none are asked for."
     )
     top_k_max: int = Field(default=100, ge=1, le=100, description="Most tracks one answer may hold.")
+    models: Path = Field(
+        default_factory=default_models,
+        description="Folder of pretrained networks, see `yuyin models`; the profile lite needs none.",
+    )
+    accelerator: Policy = Field(
+        default="prefer",
+        description="Where pretrained networks and the search run: a GPU or not at all (require), a GPU if "
+        "there is one (prefer), or the CPU (cpu).",
+    )
+    accelerator_providers: tuple[Provider, ...] = Field(
+        default=("cuda",),
+        min_length=1,
+        description='What ONNX Runtime tries on a GPU, in this order, as JSON such as ["tensorrt", "cuda"].',
+    )
+    accelerator_device: int = Field(default=0, ge=0, description="Which of several GPUs.")
+    accelerator_memory_bytes: int | None = Field(
+        default=None, gt=0, description="Most memory of the GPU that one network may take; default: no bound."
+    )
+    batch_wait_ms: float = Field(
+        default=4.0,
+        ge=0,
+        description="How long the frames of a request wait for those of others to share a batch, on a GPU.",
+    )
     follow_s: float = Field(
         default=1.0,
         gt=0,
         description="How often STORE/CURRENT is looked at for a snapshot activated elsewhere.",
     )
+
+    @property
+    def backbones(self) -> Backbones:
+        """The pretrained networks of this machine, and where they run."""
+        accelerator = Accelerator(
+            self.accelerator,
+            self.accelerator_providers,
+            self.accelerator_device,
+            self.accelerator_memory_bytes,
+        )
+        return Backbones(self.models.expanduser(), accelerator=accelerator)
 
     @model_validator(mode="after")
     def _defaults_exist(self) -> "Settings":

@@ -19,11 +19,12 @@ from model.datasets.table import (
     Ragged,
     features_folder,
     pairs_digest,
+    write_array,
     write_pairs,
 )
 from model.datasets.tracks import Arrays, TrackJob, keep, kept, track_jobs, work_off, write_result
 from model.errors import BadDataset, MediaError
-from model.features.extractors import Profile, identity
+from model.features.extractors import Profile, TextExtractor, identity
 from model.features.segments import is_functional
 from model.features.sequence import Sequence
 from model.features.sound import Sound
@@ -87,12 +88,15 @@ def extract_features(
 def _recipe(profile: Profile) -> dict[str, Any]:
     """Everything that the numbers depend on besides the media."""
     extractors = profile.video | profile.music
-    return {
+    recipe = {
         "profile": profile.name,
         "video": asdict(profile.recipe),
         "grid": GRID.name,
         "extractors": {key: identity(extractor) for key, extractor in extractors.items()},
     }
+    if profile.precision is not None:
+        recipe |= {"precision": profile.precision, "text": identity(profile.text)}
+    return recipe
 
 
 def _finished(folder: Path, dataset: Dataset, recipe: dict[str, Any]) -> bool:
@@ -206,5 +210,14 @@ def _assemble(
     write_pairs(dataset.folder, left)
     lost = [asdict(drop) for drop in report.dropped]
     made = {"recipe": recipe, "pairs": pairs_digest(left["pair_id"]), "dropped": lost}
+    if profile.precision is not None:  # training needs no pretrained network then
+        made["tags"] = _write_tags(folder, profile.text, Dataset.open(dataset.folder))
     write_json(folder / "features.json", made)
     return report
+
+
+def _write_tags(folder: Path, text: TextExtractor, dataset: Dataset) -> list[str]:
+    """Put the vector of each of the few distinct tags into tags.npy; returns them in its order."""
+    tags: list[str] = np.unique(dataset.tags).tolist()
+    write_array(folder / "tags.npy", np.stack([text(tag) for tag in tags]))
+    return tags

@@ -21,7 +21,7 @@ from model.artifact import write_json
 from model.datasets.extras import makers_of
 from model.datasets.table import Dataset, Ragged, features_folder, map_array, pairs_digest, write_array
 from model.errors import BadDataset
-from model.features.extractors import identity
+from model.features.extractors import identity, without_weights
 from model.features.profiles import load_profile
 from model.features.valence import guessed_valence
 
@@ -122,8 +122,8 @@ def read_layout(dataset: Dataset, profile: str) -> Layout:
         return _given_layout(dataset, profile, made["layout"])
     loaded = load_profile(profile)
     expected = {name: identity(each) for name, each in (loaded.video | loaded.music).items()}
-    found = made.get("recipe", {}).get("extractors")
-    if found != expected:
+    found = made.get("recipe", {}).get("extractors", {})
+    if {name: without_weights(each) for name, each in found.items()} != expected:
         raise BadDataset(
             f"the {profile!r} features of {dataset.folder} were made by other extractors ({found}): "
             "run `yuyin features extract` again"
@@ -137,7 +137,7 @@ def read_layout(dataset: Dataset, profile: str) -> Layout:
             )
     music = (*loaded.music, *(name for name in extras if name in MUSIC_ROLES))
     video = (*loaded.video, *(name for name in extras if name not in MUSIC_ROLES))
-    return Layout(video, music, tuple(np.unique(tags_of(dataset)).tolist()))
+    return Layout(video, music, tuple(np.unique(dataset.tags).tolist()))
 
 
 def _given_layout(dataset: Dataset, profile: str, given: Any) -> Layout:
@@ -155,22 +155,17 @@ def _given_layout(dataset: Dataset, profile: str, given: Any) -> Layout:
     return layout
 
 
-def tags_of(dataset: Dataset) -> NDArray[np.str_]:
-    """(n,) the tag of each pair, or its category where it has none."""
-    column = dataset.pairs
-    return np.where(column["tag"] == "", column["category"], column["tag"])
-
-
 def tag_vectors(dataset: Dataset, profile: str, tags: Sequence[str]) -> NDArray[np.float32] | None:
     """(len(tags), d) the text vector of each tag; None if the profile has no text.
 
     Raises:
         BadDataset: if a tag has none.
     """
-    if "layout" not in dataset.made_by(profile):
+    made = dataset.made_by(profile)
+    if "layout" not in made and "tags" not in made:  # our own text features need nothing but the words
         text = load_profile(profile).text
         return np.stack([text(tag) for tag in tags])
-    known = read_layout(dataset, profile).tags
+    known = made["tags"] if "tags" in made else read_layout(dataset, profile).tags
     if not known:
         return None
     unknown = sorted(set(tags) - set(known))

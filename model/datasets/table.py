@@ -169,6 +169,11 @@ class Dataset:
         return ragged
 
     @property
+    def tags(self) -> NDArray[np.str_]:
+        """(n,) the tag of each pair, or its category where it has none."""
+        return np.where(self.pairs["tag"] == "", self.pairs["category"], self.pairs["tag"])
+
+    @property
     def profiles(self) -> list[str]:
         """The profiles that it has finished features of."""
         return sorted(path.parent.name for path in (self.folder / "features").glob("*/features.json"))

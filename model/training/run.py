@@ -283,6 +283,7 @@ def _config(job: TrainJob, chosen: Preset, dataset: Dataset, profile: str, pairs
         "schema": SCHEMA,
         "system": job.system,
         "profile": profile,
+        "features": dataset.made_by(profile).get("recipe"),
         "preset_name": job.preset or next(iter(load_system(job.system).presets)),
         "preset": chosen.as_dict(),
         "dims": asdict(pairs.dims),

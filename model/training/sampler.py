@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.datasets.layout import check_given, clip_spans, read_layout, tag_vectors, tags_of, valence_of
+from model.datasets.layout import check_given, clip_spans, read_layout, tag_vectors, valence_of
 from model.datasets.table import Dataset, Ragged
 from model.errors import BadDataset
 from model.features.segments import is_functional
@@ -114,7 +114,7 @@ def read_pairs(dataset: Dataset, profile: str) -> Pairs:
     music = {name: _music(dataset.features(name, profile), spans, name) for name in layout.music}
     offsets = np.arange(len(dataset) + 1, dtype=np.int64) if spans is None else spans.offsets
     column = dataset.pairs
-    tags, tag = _coded(tags_of(dataset))
+    tags, tag = _coded(dataset.tags)
     categories, category = _coded(column["category"])
     _, track = _coded(column["track_id"])
     split = column["split"]

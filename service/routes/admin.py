@@ -31,7 +31,8 @@ def reindex(
     """
     asked = asked or ReindexRequest()
     pool, bundle = _pool(parts, asked.pool), _bundle(parts, asked.bundle)
-    job = parts.reindexer.start(Build(pool, parts.settings.store, bundle, asked.recompute))
+    build = Build(pool, parts.settings.store, bundle, asked.recompute, parts.settings.backbones)
+    job = parts.reindexer.start(build)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return job
 

@@ -30,7 +30,13 @@ async def readyz(request: Request, parts: PartsDep) -> Ready | Response:
         return problem(request, "not_ready", detail, parts=found)
     status = "ready" if all(state == "ok" for state in found.values()) else "degraded"
     return Ready.model_validate(
-        {"status": status, "snapshot": serving.snapshot.id, "bundle": serving.bundle.id, "parts": found}
+        {
+            "status": status,
+            "snapshot": serving.snapshot.id,
+            "bundle": serving.bundle.id,
+            "parts": found,
+            "devices": serving.devices,
+        }
     )
 
 

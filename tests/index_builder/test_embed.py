@@ -10,6 +10,7 @@ from index_builder.build import BuildJob, BuildReport, build
 from index_builder.embed import TrackTask, TrackVectors, embed_track
 from index_builder.reader import Skipped
 from index_builder.snapshot import Snapshot
+from model.backbones.loaded import Backbones
 from model.features.profiles import load_profile
 from model.features.sequence import Sequence
 from model.features.sound import Sound
@@ -18,7 +19,9 @@ from model.media.audio import read_audio
 
 
 def task(path: Path, tmp_path: Path, bundle: Path, **stored: Sequence) -> TrackTask:
-    return TrackTask(path, path.name, "ab" * 32, bundle, tmp_path / "store", stored)
+    return TrackTask(
+        path, path.name, "ab" * 32, bundle, Backbones(tmp_path / "models"), tmp_path / "store", stored
+    )
 
 
 def test_embedding_is_the_tower_of_the_features(tmp_path: Path, pool: Path, bundle: Path) -> None:

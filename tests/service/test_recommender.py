@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from index_builder.search import Filters
+from model.backbones.loaded import Backbones
 from model.features.profiles import load_profile
 from model.media.streams import VideoLimits, VideoStreams
 from model.media.video import read_video
@@ -13,7 +14,9 @@ from service.serving import Serving, open_serving
 
 @pytest.fixture(scope="module")
 def serving(built_store: Path) -> Serving:
-    return open_serving(built_store, (built_store / "CURRENT").read_text().strip())
+    return open_serving(
+        built_store, (built_store / "CURRENT").read_text().strip(), Backbones(Path("no-models"))
+    )
 
 
 @pytest.fixture(scope="module")

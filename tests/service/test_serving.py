@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 
 from index_builder import snapshot as snapshots
+from model.backbones.loaded import Backbones
 from model.errors import Corrupt, Mismatch, NotFound, NotReady
 from service.serving import Current, open_serving
+
+BACKBONES = Backbones(Path("no-models"))  # the profile of the shipped bundle needs none
 
 
 def bundle_of(store: Path, snapshot_id: str) -> Path:
@@ -22,7 +25,7 @@ def damage(path: Path) -> None:
 
 
 def test_an_empty_store_is_not_ready(tmp_path: Path) -> None:
-    current = Current(tmp_path)
+    current = Current(tmp_path, BACKBONES)
     current.follow()
     assert current.peek() is None
     assert current.refusal is None
@@ -31,7 +34,7 @@ def test_an_empty_store_is_not_ready(tmp_path: Path) -> None:
 
 
 def test_current_is_followed_and_what_was_taken_stays(both: Any) -> None:
-    current = Current(both.store)
+    current = Current(both.store, BACKBONES)
     current.follow()
     taken = current.take()
     assert (taken.snapshot.id, taken.bundle.folder) == (both.old, bundle_of(both.store, both.old))
@@ -49,7 +52,7 @@ def test_current_is_followed_and_what_was_taken_stays(both: Any) -> None:
     "file", ["embeddings.npy", "catalogue.sqlite", "segments.npy", "snapshot.json", "bundle"]
 )
 def test_a_broken_next_snapshot_is_refused_and_the_old_pair_keeps_serving(both: Any, file: str) -> None:
-    current = Current(both.store)
+    current = Current(both.store, BACKBONES)
     current.follow()
     before = current.take()
     snapshots.activate(both.store, both.new)
@@ -71,7 +74,7 @@ def test_a_refused_snapshot_is_served_once_it_is_mended(both: Any) -> None:
     bundle = bundle_of(both.store, both.new)
     bundle.rename(both.store / "aside")
     (both.store / "CURRENT").write_text(both.new)
-    current = Current(both.store)
+    current = Current(both.store, BACKBONES)
     current.follow()
     assert current.peek() is None
     (both.store / "aside").rename(bundle)
@@ -83,7 +86,7 @@ def test_a_refused_snapshot_is_served_once_it_is_mended(both: Any) -> None:
 
 
 def test_going_back_to_the_old_one_clears_the_refusal(both: Any) -> None:
-    current = Current(both.store)
+    current = Current(both.store, BACKBONES)
     current.follow()
     (both.store / "CURRENT").write_text("0" * 16)
     current.follow()
@@ -96,7 +99,7 @@ def test_going_back_to_the_old_one_clears_the_refusal(both: Any) -> None:
 
 
 def test_activating_writes_current_and_serves_at_once(both: Any) -> None:
-    current = Current(both.store)
+    current = Current(both.store, BACKBONES)
     current.follow()
     for wanted in (both.new, both.old):
         assert current.activate(wanted) is current.take()
@@ -113,11 +116,11 @@ def test_a_snapshot_with_a_foreign_bundle_is_refused(both: Any) -> None:
     new.rename(old)
     (both.store / "aside").rename(new)
     with pytest.raises(Mismatch):
-        open_serving(both.store, both.old)
+        open_serving(both.store, both.old, BACKBONES)
 
 
 def test_a_vanished_current_changes_nothing(both: Any) -> None:
-    current = Current(both.store)
+    current = Current(both.store, BACKBONES)
     current.follow()
     (both.store / "CURRENT").unlink()
     current.follow()

@@ -211,13 +211,14 @@ def test_a_check_that_crashes_its_process_is_one_line(
 def test_a_check_that_hangs_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "faiss.py").write_text("import time\ntime.sleep(1000)\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    hasty = {"FAISS": 1.0}
+    hasty = {"FAISS": 1.0, "search on a GPU": 1.0}
     several = tuple(replace(each, limit_s=hasty.get(each.name, 60)) for each in runtime.GROUP.checks)
     began_s = time.monotonic()
     lines = list(examine(tmp_path, lambda _: None, (Group("runtime", several),)))
     assert time.monotonic() - began_s < 60
-    assert [line.status for line in lines] == ["ok", "ok", "missing"]
-    assert lines[-1].found == "no answer in 1 s"
+    assert [line.status for line in lines] == ["ok", "ok", "missing", "missing"]
+    assert {line.found for line in lines[2:]} == {"no answer in 1 s"}
+    assert "YUYIN_ACCELERATOR=cpu" in lines[-1].fix  # the server would be held too
 
 
 def test_a_check_that_raises_is_one_line(
@@ -365,6 +366,41 @@ def test_a_tower_that_gives_no_vectors_is_missing() -> None:
     assert runtime.judge_tower("X", right * np.float32(np.nan)).status == "missing"
     assert runtime.judge_search("1", False, 0).status == "missing"
     assert runtime.judge_search("1", True, 2) == Finding("ok", "FAISS 1 finds what numpy finds, 2 GPU seen")
+
+
+def test_a_gpu_that_is_not_used_or_is_wrong_is_told() -> None:
+    assert runtime.judge_networks("prefer", True, "cuda", 1e-3).status == "ok"
+    assert runtime.judge_networks("prefer", True, "cpu", 0.0).status == "degraded"
+    unused = runtime.judge_networks("require", True, "cpu", 0.0)
+    assert (unused.status, "driver" in unused.fix) == ("missing", True)
+    assert "pip install -e '.[cuda]'" in runtime.judge_networks("require", False, "cpu", 0.0).fix
+    assert runtime.judge_networks("prefer", True, "cuda", 0.1).status == "missing"
+    assert runtime.judge_networks("prefer", True, "cuda", float("nan")).status == "missing"
+    assert runtime.judge_search_on_gpu("require", "cuda:1").found == (
+        "FAISS finds on cuda:1 what it finds on the CPU"
+    )
+    assert runtime.judge_search_on_gpu("require", "cpu", "no GPU").status == "missing"
+    refused = runtime.judge_search_on_gpu("prefer", "cpu", "no GPU")
+    assert (refused.status, refused.found, bool(refused.fix)) == ("degraded", "no GPU", True)
+
+
+def test_a_gpu_is_asked_about_where_one_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the libraries that are here; those for the CPU are no fault unless a GPU is required."""
+    checks = (runtime.networks_on_gpu, runtime.search_on_gpu)
+    monkeypatch.setenv("YUYIN_ACCELERATOR", "cpu")
+    assert [check(tmp_path) for check in checks] == [None, None]
+    monkeypatch.setenv("YUYIN_ACCELERATOR", "require")
+    for check in checks:
+        found = check(tmp_path)
+        assert found is not None
+        if found.status == "ok":
+            continue  # there is a GPU here
+        assert found.status == "missing"
+        assert "GPU" in found.found
+        assert found.fix in (runtime.CUDA, runtime.GPU)
+    monkeypatch.setenv("YUYIN_ACCELERATOR", "prefer")
+    preferred = {found.status for found in (check(tmp_path) for check in checks) if found is not None}
+    assert preferred <= {"ok", "degraded"}
 
 
 def test_training_may_lack() -> None:

@@ -1,11 +1,11 @@
 """`yuyin features`: a dataset's media in, its features out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from yuyin.cli.options import Processes, Vad, cores
+from yuyin.cli.options import DEFAULT_MODELS, Models, Policy, Processes, Vad, cores
 from yuyin.cli.progress import bar
 
 if TYPE_CHECKING:
@@ -23,8 +23,12 @@ def group() -> None:
 def extract(
     dataset: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A dataset folder.")],
     profile: Annotated[
-        str, typer.Option(help="Which extractors; 'lite' needs nothing to download.")
+        str, typer.Option(help="Which extractors; 'lite' needs nothing to download, 'paper' `yuyin models`.")
     ] = "lite",
+    precision: Annotated[
+        Literal["fp32", "fp16", "int8"],
+        typer.Option(help="Of the pretrained networks; what is trained on it is served with it."),
+    ] = "fp32",
     extras: Annotated[
         str,
         typer.Option(
@@ -34,6 +38,8 @@ def extract(
         ),
     ] = "",
     vad: Vad = None,
+    models: Models = DEFAULT_MODELS,
+    accelerator: Policy = "prefer",
     processes: Processes = None,
 ) -> None:
     """Run the profile's extractors over every pair of DATASET.
@@ -42,18 +48,20 @@ def extract(
     (`rhythm`), the optical flow of the picture (`flow`) or the voice-over in the video's own sound (`voice`)
     go beside the profile's features, which stay as they are.
     """
+    from model.backbones.loaded import Backbones
     from model.datasets.extract import extract_features
     from model.datasets.extras import check_extras
     from model.features.profiles import load_profile
     from model.features.voice import voice_detector
+    from model.runtime.accelerator import Accelerator
 
     names = [name.strip() for name in extras.split(",") if name.strip()]
     check_extras(names)
     detector = voice_detector(vad)
+    backbones = Backbones(models.expanduser(), precision, Accelerator(accelerator))
+    loaded = load_profile(profile, backbones)
     with bar(f"extracting {profile}") as progress:
-        report = extract_features(
-            dataset, load_profile(profile), processes=processes or cores(), progress=progress
-        )
+        report = extract_features(dataset, loaded, processes=processes or cores(), progress=progress)
     for pair in report.dropped:
         typer.echo(f"left out: {pair}", err=True)
     if names:

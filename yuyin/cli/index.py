@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from model.errors import NotFound
-from yuyin.cli.options import DEFAULT_STORE, AsJson, Processes, Store, cores
+from yuyin.cli.options import DEFAULT_MODELS, DEFAULT_STORE, AsJson, Models, Policy, Processes, Store, cores
 from yuyin.cli.progress import bar
 
 TABLE_COLUMNS = 100  # ids are typed back: never shorten them
@@ -29,6 +29,8 @@ def build(
     store: Store = DEFAULT_STORE,
     recompute: Annotated[bool, typer.Option("--recompute", help="Ignore stored features.")] = False,
     activate: Annotated[bool, typer.Option(help="Make the new snapshot the current one.")] = True,
+    models: Models = DEFAULT_MODELS,
+    accelerator: Policy = "prefer",
     processes: Processes = None,
     as_json: AsJson = False,
 ) -> None:
@@ -41,9 +43,14 @@ def build(
     """
     from index_builder.build import BuildJob
     from index_builder.build import build as run_job
+    from model.backbones.loaded import Backbones
     from model.bundle import shipped_bundle
+    from model.runtime.accelerator import Accelerator
 
-    job = BuildJob(pool, store, bundle or shipped_bundle(), recompute, activate, processes or cores())
+    backbones = Backbones(models.expanduser(), accelerator=Accelerator(accelerator))
+    job = BuildJob(
+        pool, store, bundle or shipped_bundle(), recompute, activate, processes or cores(), backbones
+    )
     with bar("building") as show:
         report = run_job(job, lambda p: show(p.done, p.total) if p.stage == "embed" else None)
     if as_json:

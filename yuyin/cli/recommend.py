@@ -62,6 +62,7 @@ def _here(store: Path, video: Path, options: "Options") -> "Recommendation":
     from service.answers import answer
     from service.recommender import Stopwatch
     from service.serving import open_serving
+    from service.settings import read_settings
 
     chosen = current(store)
     if chosen is None:
@@ -69,7 +70,7 @@ def _here(store: Path, video: Path, options: "Options") -> "Recommendation":
             f"{store} has no current snapshot: run `yuyin index build YOUR_MUSIC --store {store}` first"
         )
     with Decoder(VideoLimits()) as decoder:
-        serving = open_serving(store, chosen)
+        serving = open_serving(store, chosen, read_settings().backbones)
         return answer(serving, decoder, video, options, options.top_k or 10, uuid.uuid4().hex, Stopwatch())
 
 

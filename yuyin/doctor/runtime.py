@@ -1,21 +1,33 @@
 """The libraries that compute in, whether they do it right and on which device out."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yuyin.doctor.finding import INSTALL, Check, Finding, Group
+from yuyin.doctor.finding import INSTALL, Check, Finding, Group, Status
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from model.runtime.accelerator import Accelerator, Policy
+
 CUDA = "pip uninstall -y onnxruntime faiss-cpu, then in the checkout: pip install -e '.[cuda]'"
+GPU = (
+    "install NVIDIA's driver, 580 or newer, give a container the GPU with --gpus all, or set "
+    "YUYIN_ACCELERATOR=cpu"
+)
+GPU_S = 60.0  # to load 3 GB of libraries for the first time
 TWINS = (("onnxruntime", "onnxruntime-gpu"), ("faiss-cpu", "faiss-gpu"))  # two builds of one folder
-TRAINING = ("torch", "onnx", "matplotlib", "opencv-python-headless", "pyarrow", "pillow", "scikit-learn")
+TRAINING = (
+    *("torch", "onnx", "matplotlib", "opencv-python-headless", "pyarrow", "pillow", "scikit-learn"),
+    *("safetensors", "torchaudio", "transformers"),  # pretrained networks
+)
 NORM_TOLERANCE = 1e-3
 SAME_WITHIN, OTHER_BEYOND = 1e-5, 1e-3  # float32 noise; what another input must change at least
+TENSOR_CORES = 1e-2  # what TF32, ONNX Runtime's default on a GPU, may change at most
 ROWS, DIM, NEAREST = 1000, 32, 10
 
 
@@ -120,6 +132,80 @@ def judge_search(release: str, right: bool, cards: int) -> Finding:
     return Finding("ok", f"FAISS {release} finds what numpy finds, {seen}")
 
 
+def networks_on_gpu(store: Path) -> Finding | None:
+    """The shipped bundle's video tower where pretrained networks would run, against the CPU."""
+    import numpy as np
+    import onnxruntime
+
+    from model.bundle import shipped_bundle
+    from model.runtime.session import Session, open_session
+
+    wanted = _accelerator(store)
+    able = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    if wanted.policy == "cpu" or (wanted.policy == "prefer" and not able):
+        return None
+
+    def embedding(session: Session) -> "NDArray[np.float32]":
+        sizes = (1, 4, 1)  # of the batch, of the sequence, and of nothing that is free
+        shapes = {
+            each.name: tuple(n or sizes[i] for i, n in enumerate(each.shape)) for each in session.inputs
+        }
+        dtypes = {each.name: each.dtype for each in session.inputs}
+        found: NDArray[np.float32] = session.run({n: np.ones(shapes[n], dtypes[n]) for n in shapes})[0]
+        return found
+
+    graph = shipped_bundle() / "video_tower.onnx"
+    session = open_session(graph, replace(wanted, policy="prefer"))
+    on_cpu = open_session(graph, replace(wanted, policy="cpu"))
+    return judge_networks(
+        wanted.policy, able, session.provider, abs(embedding(session) - embedding(on_cpu)).max()
+    )
+
+
+def judge_networks(policy: "Policy", able: bool, provider: str, off: float) -> Finding:
+    """A GPU that was asked for and is not used, or computes something else."""
+    status: Status = "missing" if policy == "require" else "degraded"
+    if provider == "cpu":
+        fix = GPU if able else CUDA
+        return Finding(status, "ONNX Runtime runs networks on the CPU, though a GPU was asked for", fix)
+    if not off <= TENSOR_CORES:
+        return Finding("missing", f"on {provider} a tower is off by {off:.2g}", f"another driver: {GPU}")
+    return Finding("ok", f"ONNX Runtime runs networks on {provider}")
+
+
+def search_on_gpu(store: Path) -> Finding | None:
+    """The search's own comparison with the CPU."""
+    import numpy as np
+
+    from index_builder.gpu_search import built_for_gpus, open_on_gpu
+    from index_builder.search import FlatSearch
+    from model.errors import NoAccelerator
+
+    wanted = _accelerator(store)
+    if wanted.policy == "cpu" or (wanted.policy == "prefer" and not built_for_gpus()):
+        return None
+    rows = np.random.default_rng(1).standard_normal((ROWS, DIM), np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    try:
+        device = open_on_gpu(rows, FlatSearch(rows), wanted.device).device
+        return judge_search_on_gpu(wanted.policy, device)
+    except NoAccelerator as error:
+        return judge_search_on_gpu(wanted.policy, "cpu", str(error))
+
+
+def judge_search_on_gpu(policy: "Policy", device: str, refusal: str = "") -> Finding:
+    """A refusal is the search's own sentence."""
+    if refusal:
+        return Finding("missing" if policy == "require" else "degraded", refusal, GPU)
+    return Finding("ok", f"FAISS finds on {device} what it finds on the CPU")
+
+
+def _accelerator(store: Path) -> "Accelerator":
+    from yuyin.doctor.serving import settings_or_defaults
+
+    return settings_or_defaults(store).backbones.accelerator
+
+
 def training(_: Path) -> Finding:
     """What the [train] extra brings; looked for, not imported, since torch alone takes seconds."""
     return judge_training({name: _version(name) for name in TRAINING})
@@ -148,6 +234,9 @@ GROUP = Group(
         Check("one build of each", twins),
         Check("video tower", video_tower, INSTALL),
         Check("FAISS", faiss_search, INSTALL),
+        # what ends or holds these two would end or hold the server too
+        Check("networks on a GPU", networks_on_gpu, GPU, GPU_S),
+        Check("search on a GPU", search_on_gpu, GPU, GPU_S),
     ),
 )
 TRAINING_GROUP = Group("training", (Check("extra [train]", training),), optional=True)

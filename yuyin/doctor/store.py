@@ -24,6 +24,7 @@ def snapshot(store: Path) -> Finding:
     from index_builder import snapshot as snapshots
     from model.errors import YuyinError
     from service.serving import open_serving
+    from service.settings import read_settings
 
     if not store.is_dir():
         return Finding("missing", f"there is no folder {store}", f"`yuyin demo`, or `{_build(store)}`")
@@ -31,7 +32,7 @@ def snapshot(store: Path) -> Finding:
     if named is None:
         return Finding("missing", f"{store} has no current snapshot", f"`yuyin demo`, or `{_build(store)}`")
     try:
-        serving = open_serving(store, named)
+        serving = open_serving(store, named, read_settings().backbones)
         failed = snapshots.failed_checks(layout.snapshots(store) / named)
     except (YuyinError, OSError, ValueError, RuntimeError) as error:  # all that a server refuses one for
         return Finding("missing", str(error), _other(store, named))

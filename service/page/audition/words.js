@@ -16,6 +16,8 @@ const PROBLEMS = {
   video_too_costly: ["This video takes too much to decode", "Export a small proxy, such as 720p H.264; it finds the same music.", ["other"]],
   overloaded: ["The server is busy", "Others are asking at the same time.", ["again"]],
   not_ready: ["There is no music to search yet", "Whoever runs this server has to index a pool first: yuyin index build MUSIC_FOLDER", ["again"]],
+  not_installed: ["The server lacks a part", "A network that looks at the picture is not installed. Whoever runs this server finds out more with: yuyin models list", ["again"]],
+  no_accelerator: ["The server cannot use its graphics card", "Whoever runs this server finds out more with: yuyin doctor", ["again"]],
   bad_options: ["These filters cannot be used", "", ["clear"]],
   forbidden: ["This key may not do that", "Ask whoever runs this server for a key with the scope recommend.", ["key"]],
   internal: ["Something went wrong on the server", "It is not your file’s fault as far as we know. Try again; if it stays, tell whoever runs the server.", ["again", "other"]],
