@@ -69,6 +69,14 @@ class Server:
         """The answer's body; anything but 200 ends the benchmark."""
         return _ask(self.port, "POST", path, body)
 
+    def cpu_s(self) -> float:
+        """CPU seconds of it and all its children so far, those included that have ended."""
+        ticks = 0
+        for process in _family(self.process):
+            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(map(int, fields[11:15]))  # utime, stime, and both of children waited for
+        return ticks / os.sysconf("SC_CLK_TCK")
+
     def memory_mb(self) -> tuple[float, float]:
         """Resident (RSS) and proportional (PSS: shared pages counted once) MB with all its children."""
         kinds = {"Rss:": 0, "Pss:": 0}
