@@ -1,7 +1,7 @@
 """What a system reads and a dataset in; nothing out, or one sentence that says why they do not fit."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from model.datasets.layout import read_layout
 from model.datasets.table import Dataset
@@ -35,6 +35,34 @@ def check_fits(who: str, profile: str, reads: Widths, dataset: Dataset) -> None:
             found = dataset.features(name, profile).values.shape[1]
             if found != width:
                 raise _unfit(who, profile, wanted, dataset, f"has in {found}")
+
+
+def check_made_alike(who: str, profile: str, trained: Mapping[str, Any] | None, dataset: Dataset) -> None:
+    """Refuse features of other pretrained networks, or of the same in other bits, than were trained on.
+
+    Args:
+        who: what reads, such as "the run runs/one".
+        profile: whose features it reads.
+        trained: the recipe of those that it was trained on; None where nothing is known.
+        dataset: whose features of that profile are looked at.
+
+    Raises:
+        BadDataset: naming what differs.
+    """
+    made = dataset.made_by(profile).get("recipe", {})
+    if "precision" not in made:  # no pretrained network made them
+        return
+    trained = trained or {}
+    known = {"precision": trained.get("precision"), **trained.get("extractors", {})}
+    here = {"precision": made["precision"], **made["extractors"]}
+    differs = [name for name in here if known.get(name) != here[name]]
+    if differs:
+        was, has = (", ".join(str(each.get(name)) for name in differs) for each in (known, here))
+        raise BadDataset(
+            f"{who} was trained on features of {was}, {dataset.folder} has those of {has}, and they do not "
+            f"mix: extract them again with `yuyin features extract --profile {profile}`, its --precision "
+            "and its --models as they were"
+        )
 
 
 def check_run_fits(run: "Run", dataset: Dataset) -> None:

@@ -1,6 +1,6 @@
 """A run or bundle folder and a dataset in, its figures and what made them out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from model.bundle import Bundle
 from model.datasets.table import Dataset
 from model.errors import BadOptions
 from model.evaluation.embed import Embedded, Embedder, checked_rows, embed_split
-from model.evaluation.fits import Widths, check_fits, check_run_fits
+from model.evaluation.fits import Widths, check_fits, check_made_alike, check_run_fits
 from model.evaluation.judge import judge, trained_tracks
 from model.evaluation.listener import AudioDistance, AudioEncoder, audio_distance
 from model.evaluation.protocol import Evaluation, evaluate_scores
@@ -90,7 +90,9 @@ def measure(
     """
     with _opened(folder) as opened:
         subject = opened.subject
-        check_fits(f"the {subject.kind} {folder}", subject.profile, opened.reads, dataset)
+        who = f"the {subject.kind} {folder}"
+        check_fits(who, subject.profile, opened.reads, dataset)
+        check_made_alike(who, subject.profile, opened.trained_on, dataset)
         if opened.run is not None:
             check_run_fits(opened.run, dataset)
         _check_apart(opened, listener)
@@ -113,6 +115,7 @@ class _Opened:
     reads: Widths
     embedder: Embedder | None  # None of a run that no bundle can be made of
     run: "Run | None"  # None of a bundle
+    trained_on: Mapping[str, Any] | None  # the recipe of its features
 
 
 def _measured_apart(
@@ -158,19 +161,20 @@ def _opened(folder: Path) -> Iterator[_Opened]:
         bundle = Bundle.open(folder)
         subject = _subject(folder, "bundle", bundle.id, bundle.manifest)
         reads: Widths = {each.name: each.widths for each in (bundle.towers.video, bundle.towers.music)}
-        yield _Opened(subject, reads, bundle, None)
+        yield _Opened(subject, reads, bundle, None, bundle.recipe)
         return
     from model.export import run_towers  # torch and onnx: only a run needs them
     from model.training.run import Run
 
     run = Run.open(folder)
+    features = run.config.get("features")
     subject = _subject(folder, "run", folder.resolve().name, {**run.config, "training": run.config})
     reads = {"video": run.system.video_view.widths, "music": run.system.music_view.widths}
     if not run.system.indexable or run.system.reads_query_text:
-        yield _Opened(subject, reads, None, run)
+        yield _Opened(subject, reads, None, run, features)
         return
     with run_towers(run) as towers:
-        yield _Opened(subject, reads, towers, run)
+        yield _Opened(subject, reads, towers, run, features)
 
 
 def _inside(run: "Run", dataset: Dataset, rows: NDArray[np.int64]) -> "Inside | None":

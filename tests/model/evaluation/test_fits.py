@@ -1,5 +1,6 @@
 """What does not fit is refused in one sentence that names both sides, before anything is computed."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ import pytest
 from model.bundle import shipped_bundle
 from model.datasets.table import Dataset, features_folder
 from model.errors import BadDataset
-from model.evaluation.fits import check_fits, check_run_fits
+from model.evaluation.fits import check_fits, check_made_alike, check_run_fits
 from model.evaluation.run import measure
 
 READS = {"video": {"frames": 9, "motion": 4}, "music": {"audio": 11}}
@@ -49,6 +50,42 @@ def test_another_width_names_who_reads_and_what_is_read(
 def test_a_bundle_is_checked_too(dataset: Dataset) -> None:
     with pytest.raises(BadDataset, match=f"the bundle {shipped_bundle()} reads the video input .*has in"):
         measure(shipped_bundle(), dataset, "test")
+
+
+RECIPE = {"precision": "int8", "extractors": {"frames": "inception-v3@1.11111111", "audio": "ast@1.22222222"}}
+
+
+def extracted(dataset: Dataset, **recipe: Any) -> None:
+    """As if the dataset's features had been made so."""
+    path = features_folder(dataset.folder, "lite") / "features.json"
+    made = json.loads(path.read_text())
+    path.write_text(json.dumps({**made, "recipe": {**made["recipe"], **recipe}}))
+
+
+def test_features_of_the_same_weights_and_bits_pass(dataset: Dataset) -> None:
+    check_made_alike("the run r", "lite", None, dataset)  # no pretrained network
+    extracted(dataset, **RECIPE)
+    check_made_alike("the run r", "lite", RECIPE, dataset)
+    both = RECIPE["extractors"] | {"text": "chinese-bert-wwm@1.33333333"}
+    check_made_alike("the run r", "lite", RECIPE | {"extractors": both}, dataset)
+
+
+@pytest.mark.parametrize(
+    ("trained", "said"),
+    [
+        (RECIPE | {"precision": "fp32"}, "features of fp32, {} has those of int8, and"),
+        (
+            RECIPE | {"extractors": RECIPE["extractors"] | {"audio": "ast@1.99999999"}},
+            "features of ast@1.99999999, {} has those of ast@1.22222222, and",
+        ),
+        (None, "features of None, None, None, {} has those of int8, inception-v3@1.11111111, ast@1.2"),
+    ],
+)
+def test_other_weights_or_bits_are_refused(dataset: Dataset, trained: Any, said: str) -> None:
+    extracted(dataset, **RECIPE)
+    with pytest.raises(BadDataset) as found:
+        check_made_alike("the run r", "lite", trained, dataset)
+    assert str(found.value).startswith(f"the run r was trained on {said.format(dataset.folder)}")
 
 
 def run_of(*, sequential: bool = False, text: int | None = None, **rows: int) -> Any:
