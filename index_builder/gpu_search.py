@@ -24,14 +24,13 @@ from numpy.typing import NDArray
 
 from index_builder.search import SLACK, FlatSearch, PlacedSearch
 from model.errors import NoAccelerator, NotReady
-from model.runtime.accelerator import Accelerator
+from model.runtime.accelerator import INSTALL, Accelerator
 
 log = logging.getLogger("yuyin.search")
 
 LIMIT = 2048  # getMaxKSelection of faiss-gpu without cuVS; more is an error there
 TRIALS = 8  # queries of the self-test
 TEMPORARY_BYTES = 64 << 20  # of the GPU for intermediate results; FAISS would take 1.5 GiB from the networks
-INSTALL = "pip uninstall -y onnxruntime faiss-cpu, then in the checkout: pip install -e '.[cuda]'"
 
 Found = tuple[NDArray[np.float32], NDArray[np.int64]]
 

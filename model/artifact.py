@@ -112,6 +112,16 @@ def commit(aside: Path, place: Path) -> None:
     fsync_folder(place.parent)
 
 
+def replace(aside: Path, place: Path) -> None:
+    """Move a finished folder to `place`, whatever is there; a kill between the two renames leaves nothing."""
+    if place.exists():
+        with new_folder(place.parent) as old:
+            place.rename(old / "old")
+            commit(aside, place)
+    else:
+        commit(aside, place)
+
+
 def read_manifest(folder: Path, name: str, *, verify: bool = True) -> dict[str, Any]:
     """Read `folder/name` and check every file that it lists under `files`.
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from model.artifact import commit, content_id, hash_files, new_folder, read_manifest, write_json
+from model.artifact import content_id, hash_files, new_folder, read_manifest, replace, write_json
 from model.backbones.catalogue import BackboneSpec, spec_of
 from model.errors import Corrupt, Mismatch, NotInstalled
 
@@ -109,17 +109,7 @@ def new_backbone(
             "files": hash_files(aside, manifest=MANIFEST),
         }
         write_json(aside / MANIFEST, {**manifest, "id": content_id(manifest)})
-        _replace(aside, place)
-
-
-def _replace(aside: Path, place: Path) -> None:
-    """A kill between the two renames leaves no folder at `place`: the next export puts one there."""
-    if place.exists():
-        with new_folder(place.parent) as old:
-            place.rename(old / "old")
-            commit(aside, place)
-    else:
-        commit(aside, place)
+        replace(aside, place)
 
 
 def _id(manifest: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.artifact import ASIDE, commit, content_id, new_folder, sha256_of
+from model.artifact import ASIDE, content_id, new_folder, replace, sha256_of
 from model.backbones.catalogue import BACKBONES, PRECISIONS, BackboneSpec, spec_of
 from model.backbones.folder import Backbone
 from model.errors import ArtifactError, BadOptions, Corrupt
@@ -109,7 +109,7 @@ def _import_source(lock: Lock, spec: BackboneSpec, pin: Pin, found: Path, folder
             pin.check(spec.source.repo, name, sha256_of(aside / name))
             check_contents(aside / name)
         write_manifest(aside, spec, pin)
-        _put(aside, place)
+        replace(aside, place)
         lock.record(spec.source.repo, pin)
     return Imported(spec.name, part, fresh=True)
 
@@ -168,7 +168,7 @@ def _import_backbone(
                 f"{part} is {ours} here and {theirs} in the folder, and what was computed with the one does "
                 "not mix with the other: add --update to replace it"
             )
-        _put(copy, place)
+        replace(copy, place)
     return Imported(spec.name, part, fresh=True)
 
 
@@ -188,13 +188,3 @@ def _copy(path: Path, copy: Path, folder: Path) -> None:
     if not real.is_file():
         raise Corrupt(f"{path} is no file: copy the folder again")
     shutil.copyfile(real, copy)
-
-
-def _put(aside: Path, place: Path) -> None:
-    """A kill between the two renames leaves nothing at `place`, and the next import puts it there."""
-    if place.exists():
-        with new_folder(place.parent) as old:
-            place.rename(old / "old")
-            commit(aside, place)
-    else:
-        commit(aside, place)

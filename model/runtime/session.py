@@ -13,7 +13,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from model.errors import Corrupt, Mismatch, NoAccelerator
-from model.runtime.accelerator import Accelerator, Provider
+from model.runtime.accelerator import INSTALL, Accelerator, Provider
 from model.runtime.graph_file import check_self_contained
 
 log = logging.getLogger("yuyin.runtime")
@@ -31,7 +31,6 @@ _UNUSABLE = (
     _STATE.RuntimeException,
 )
 _NUMPY = {"float": "float32", "double": "float64"}  # the other types bear the same name
-_INSTALL = "pip uninstall -y onnxruntime faiss-cpu, then in the checkout: pip install -e '.[cuda]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,7 @@ def open_session(graph: Path, accelerator: Accelerator) -> Session:
         if accelerator.policy == "require":
             raise NoAccelerator(
                 f"a GPU is required, and this onnxruntime ({ort.__version__}) is built without "
-                f"{' or '.join(accelerator.providers)}: {_INSTALL}, or set YUYIN_ACCELERATOR=prefer"
+                f"{' or '.join(accelerator.providers)}: {INSTALL}, or set YUYIN_ACCELERATOR=prefer"
             )
         return _on_cpu(graph, accelerator)
     session, reason = _on_gpu(graph, accelerator, wanted)

@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from model.runtime.accelerator import INSTALL as CUDA
 from yuyin.doctor.finding import INSTALL, Check, Finding, Group, Status
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from model.runtime.accelerator import Accelerator, Policy
 
-CUDA = "pip uninstall -y onnxruntime faiss-cpu, then in the checkout: pip install -e '.[cuda]'"
 GPU = (
     "install NVIDIA's driver, 580 or newer, give a container the GPU with --gpus all, or set "
     "YUYIN_ACCELERATOR=cpu"
