@@ -25,9 +25,9 @@ from model.backbones.folder import GRAPH, VOCABULARY, Backbone, new_backbone
 from model.backbones.graph import (
     INPUT,
     OUTPUT,
+    batches_on_cpu,
     check_signature,
     label,
-    on_cpu,
     read_graph,
     rename,
 )
@@ -150,7 +150,7 @@ def check_parity(network: nn.Module, graph: Path, spec: BackboneSpec) -> None:
     Raises:
         Mismatch: if a feature differs by more than `PARITY`.
     """
-    running = on_cpu(graph)
+    running = batches_on_cpu(graph)
     for count in BATCHES:
         x = noise(spec, count, seed=count)
         found, expected = running(x), network(torch.from_numpy(x)).numpy()
@@ -169,7 +169,7 @@ def check_rows(graph: Path, spec: BackboneSpec) -> None:
         Mismatch: if not.
         Corrupt: if it cannot be run.
     """
-    running, x = on_cpu(graph), noise(spec, max(BATCHES))
+    running, x = batches_on_cpu(graph), noise(spec, max(BATCHES))
     together = running(x)
     alone = np.concatenate([running(row[None]) for row in x])
     right = together.shape == (len(x), spec.width) and np.isfinite(together).all()

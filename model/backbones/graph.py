@@ -14,14 +14,22 @@ from model.errors import Corrupt, Mismatch
 from model.runtime.accelerator import Accelerator
 from model.runtime.graph_file import check_self_contained
 from model.runtime.graph_network import GraphNetwork
+from model.runtime.network import Network
+from model.runtime.session import open_session
 
 INPUT, OUTPUT = "x", "features"
 LABEL = "backbone"
 
 
-def on_cpu(graph: Path, threads: int | None = None) -> GraphNetwork:
-    """A network of a graph on this machine's CPU; None threads for as many as there are cores."""
-    return GraphNetwork(graph, Accelerator("cpu", threads=threads or len(os.sched_getaffinity(0))))
+def on_cpu(graph: Path) -> GraphNetwork:
+    """A network of a graph on this machine's CPU, as it is served there."""
+    return GraphNetwork(graph, Accelerator("cpu"))
+
+
+def batches_on_cpu(graph: Path) -> Network:
+    """A graph on this machine's CPU whose batches reach it whole, as on an accelerator."""
+    session = open_session(graph, Accelerator("cpu", threads=len(os.sched_getaffinity(0))))
+    return lambda x: session.run({INPUT: x})[0]
 
 
 def read_graph(path: Path) -> Any:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from model.backbones.catalogue import AST, BERT
+from model.backbones.catalogue import BERT
 from model.backbones.folder import Backbone
 from model.runtime.accelerator import Accelerator
 from model.runtime.network import Network
@@ -40,6 +40,5 @@ class Backbones:
         from model.runtime.graph_network import GraphNetwork  # onnxruntime: settings do without
 
         backbone = Backbone.open(self.models, name, "fp32" if name == BERT.name else self.precision)
-        # On a CPU windows gain nothing by being run together, and dynamic int8 takes its ranges from all.
-        network = GraphNetwork(backbone.graph, self.accelerator, max_batch=1 if name == AST.name else 16)
+        network = GraphNetwork(backbone.graph, self.accelerator)
         return LoadedBackbone(network, backbone.id, backbone.vocabulary)

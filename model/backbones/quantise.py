@@ -139,8 +139,7 @@ def _fewer_bits(
         onnx.save_model(graph, folder / GRAPH)
         if full.vocabulary.exists():
             copyfile(full.vocabulary, folder / VOCABULARY)
-        alone = (row[None] for row in rows)
-        found = compare(on_cpu(full.graph), on_cpu(folder / GRAPH), alone)
+        found = compare(on_cpu(full.graph), on_cpu(folder / GRAPH), [np.stack(rows)])
         figures |= {
             "cosine_to_fp32": {"mean": round(found.mean, 5), "least": round(found.least, 5)},
             "compared_on": len(rows),

@@ -5,6 +5,8 @@ from typing import Literal
 
 Policy = Literal["require", "prefer", "cpu"]
 Provider = Literal["cuda", "tensorrt"]
+# What a GPU needs: the builds for it lie in the folders of those for the CPU.
+INSTALL = "pip uninstall -y onnxruntime faiss-cpu, then in the checkout: pip install -e '.[cuda]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,4 +17,5 @@ class Accelerator:
     providers: tuple[Provider, ...] = ("cuda",)  # tried in order; tensorrt builds its engines at every start
     device: int = 0  # which of the GPUs
     memory_bytes: int | None = None  # bound of one session's arena on the GPU; None: none
-    threads: int = 1  # of a session on the CPU; requests run side by side
+    threads: int = 1  # of one run on the CPU
+    at_once: int | None = None  # runs on the CPU, from all threads of a process; None: as many as fill it

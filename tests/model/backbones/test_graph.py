@@ -143,7 +143,7 @@ def test_a_label_says_what_it_is_and_nothing_else_is_left() -> None:
 def test_runs_on_the_cpu(tmp_path: Path) -> None:
     model = graph()
     rename(model, SPEC)
-    network = on_cpu(saved(model, tmp_path), threads=1)
+    network = on_cpu(saved(model, tmp_path))
     assert network.provider == "cpu"
     assert network(np.zeros((0, 4), np.float32)).shape == (0, 3)
 

@@ -16,7 +16,7 @@ from onnx import TensorProto, numpy_helper
 from model.backbones.catalogue import BACKBONES, BackboneSpec
 from model.backbones.export import export_as, export_untrained
 from model.backbones.folder import Backbone
-from model.backbones.graph import on_cpu
+from model.backbones.graph import batches_on_cpu, on_cpu
 from model.backbones.noise import noise
 from model.backbones.quantise import calibration_frames, compare, to_fp16, to_int8
 from model.errors import BadOptions, NotMedia
@@ -111,7 +111,7 @@ def test_features_stay_close_and_the_manifest_says_how_close(
 
 def test_frames_do_not_depend_on_their_neighbours(pictures: tuple[Path, BackboneSpec, Backbone]) -> None:
     models, spec, full = pictures
-    small, rows = on_cpu(to_int8(models, full, [noise(spec, 8)]).graph), noise(spec, 5, seed=6)
+    small, rows = batches_on_cpu(to_int8(models, full, [noise(spec, 8)]).graph), noise(spec, 5, seed=6)
     np.testing.assert_allclose(small(rows), np.concatenate([small(row[None]) for row in rows]), atol=1e-6)
 
 

@@ -87,12 +87,37 @@ def test_an_accelerator_sees_only_sizes_that_it_was_warmed_with(conv: Path) -> N
     assert set(seen.sizes) == warmed
 
 
-def test_a_cpu_pads_nothing_and_is_warmed_once(conv: Path) -> None:
+def test_a_cpu_runs_each_item_alone_and_is_warmed_once(conv: Path) -> None:
     network = GraphNetwork(conv, CPU, max_batch=4)
     seen = Seen(network)
     network.warm()
+    assert seen.sizes == [1]
     network(pictures(7))
-    assert seen.sizes == [1, 4, 3]
+    assert seen.sizes == [1] * 8
+
+
+def test_on_a_cpu_no_bit_of_a_row_depends_on_its_neighbours(conv: Path) -> None:
+    network, x = GraphNetwork(conv, CPU), pictures(9)
+    np.testing.assert_array_equal(network(x)[4:7], network(x[4:7]))
+
+
+def test_a_lone_call_has_all_cores(conv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
+    network, meet = GraphNetwork(conv, CPU), threading.Barrier(3, timeout=30)
+    session = network._open().session
+    run = session.run
+    session.run = lambda feed: (meet.wait(), run(feed))[1]  # type: ignore[method-assign]
+    np.testing.assert_allclose(network(pictures(6)), one_by_one(conv, pictures(6)), atol=1e-5)
+
+
+def test_the_first_error_ends_a_call_and_the_next_one_works(conv: Path) -> None:
+    network = GraphNetwork(conv, Accelerator("cpu", at_once=1))
+    seen, x = Seen(network), pictures(50)
+    x[0, 0, 0, 0] = np.nan
+    with pytest.raises(Corrupt, match="not finite"):
+        network(x)
+    assert len(seen.sizes) < 50
+    assert network(pictures(3)).shape == (3, 8)
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 16, 17])
@@ -206,12 +231,14 @@ def test_a_worker_process_opens_its_own(conv: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.load(tmp_path / "rows.npy"), here)
 
 
-@pytest.mark.parametrize(("threads", "at_once"), [(1, 2), (2, 1), (5, 1)])
-def test_no_more_runs_at_once_than_cores(
-    threads: int, at_once: int, conv: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("threads", "asked", "at_once"), [(1, None, 2), (2, None, 1), (5, None, 1), (1, 1, 1)]
+)
+def test_no_more_runs_at_once_than_cores_or_than_asked(
+    threads: int, asked: int | None, at_once: int, conv: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
-    network = GraphNetwork(conv, Accelerator("cpu", threads=threads), max_batch=2)
+    network = GraphNetwork(conv, Accelerator("cpu", threads=threads, at_once=asked), max_batch=2)
     seen = Seen(network)
     x = pictures(40)
     expected = one_by_one(conv, x)
