@@ -1,7 +1,9 @@
 # The CPU service. Run it with docker/compose.yaml, or:
 #   docker build -f docker/service.Dockerfile -t yuyin .
 #   docker run --init --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges \
-#     -p 127.0.0.1:8000:8000 -v yuyin-store:/store -e YUYIN_KEYS='{"editor": {"sha256": "...", "scopes": ["recommend"]}}' yuyin
+#     -p 127.0.0.1:8000:8000 -v yuyin-store:/store \
+#     -e YUYIN_KEYS='{"editor": {"sha256": "...", "scopes": ["recommend"]}}' yuyin
+# A bundle of the profile paper reads its networks from /models: -v "$HOME/.cache/yuyin/models:/models:ro".
 # It listens beyond loopback and therefore refuses to start without keys (`yuyin keys new` makes one).
 #
 # The base is pinned by tag. To pin its digest too, look it up where there is a network and pass it:
@@ -11,6 +13,8 @@
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
+# To index with the profile paper: cpu,emobase. openSMILE is free for research and personal use only.
+ARG EXTRAS=cpu
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY yuyin yuyin
@@ -23,7 +27,7 @@ RUN python -m venv /opt/tools \
  && /opt/tools/bin/python -m pip install --no-cache-dir --require-hashes --no-deps -r /opt/tools/uv.txt
 RUN python -m venv --without-pip /opt/yuyin \
  && /opt/tools/bin/uv pip install --python /opt/yuyin/bin/python --no-cache --link-mode copy --compile-bytecode \
-      --constraint constraints.txt --build-constraints constraints.txt --require-build-hashes '.[cpu]' \
+      --constraint constraints.txt --build-constraints constraints.txt --require-build-hashes ".[${EXTRAS}]" \
  && mkdir /store
 
 FROM ${BASE}
@@ -40,6 +44,7 @@ ENV PATH=/opt/yuyin/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     ORT_DISABLE_TELEMETRY=1 \
     YUYIN_STORE=/store \
+    YUYIN_MODELS=/models \
     YUYIN_HOST=0.0.0.0 \
     YUYIN_PORT=8000
 VOLUME /store

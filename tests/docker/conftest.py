@@ -25,6 +25,11 @@ class Stage:
         pairs = [pair for line in self.all("ENV") for pair in line.split()]
         return dict(pair.split("=", 1) for pair in pairs)
 
+    @property
+    def arguments(self) -> dict[str, str]:
+        """What its steps see of them: the defaults."""
+        return dict(line.split("=", 1) for line in self.all("ARG"))
+
 
 @dataclass(frozen=True)
 class Image:

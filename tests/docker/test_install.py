@@ -57,7 +57,7 @@ class Machine:
             done = subprocess.run(
                 ["sh", "-c", self.here(line)],
                 cwd=self.root / "src",
-                env=self.environment({}),
+                env=self.environment(stage.arguments),
                 capture_output=True,
                 text=True,
                 check=False,
