@@ -26,6 +26,7 @@ from model.features.flow import FLOW_RECIPE, DenseFlow
 from model.features.profiles import load_profile
 from model.features.sequence import Sequence
 from model.features.sound import Sound
+from model.features.spectrum import RATE_HZ
 from model.features.stems import FluctuationSeparator
 from model.features.voice import VoiceDetector
 from model.features.voiceover import VoiceOver
@@ -81,7 +82,8 @@ def extract_extras(
         progress: told (pairs done, pairs in all).
 
     Raises:
-        BadOptions: if a name is none of `EXTRAS`, or what one of them needs is not installed.
+        BadOptions: if a name is none of `EXTRAS`, what one of them needs is not installed, or the profile's
+            audio extractor cannot hear a voice-over.
         BadDataset: if the dataset has no media or no features of the profile, or a file cannot be read.
     """
     check_extras(names)
@@ -120,7 +122,13 @@ def makers_of(profile: Profile) -> dict[str, str]:
 def _makers(
     names: Collection[str], profile: str, detector: VoiceDetector, there: Mapping[str, str]
 ) -> _Makers:
-    voice = VoiceOver(detector, FluctuationSeparator(), load_profile(profile).music["audio"])
+    hearing = load_profile(profile).music["audio"]
+    if VOICE in names and hearing.rate_hz != RATE_HZ:
+        raise BadOptions(
+            f"a voice-over is taken out of the mixture at {RATE_HZ} Hz, and {hearing.name} of the profile "
+            f"{profile!r} hears {hearing.rate_hz} Hz: leave 'voice' out of --with, or use the profile lite"
+        )
+    voice = VoiceOver(detector, FluctuationSeparator(), hearing)
     every = _Makers(LiteRhythm(), DenseFlow(), voice)
     left = {name for name in names if there.get(name) != every.names[name]}
     return _Makers(

@@ -120,6 +120,16 @@ def test_extras_are_of_the_clip_and_the_picture(folder, media):
     np.testing.assert_allclose(voices[2], silence[:5], atol=1e-6)
 
 
+def test_beside_the_papers_features_go_rhythm_and_flow_and_no_voice(folder):
+    """Its audio network hears another rate than the voice is taken out of the mixture at."""
+    shutil.copytree(features_folder(folder, "lite"), features_folder(folder, "paper"))
+    lend = {"detector": FluctuationVoice(), "processes": 1, "progress": ignore}
+    extract_extras(folder, "paper", ["rhythm"], **lend)
+    assert len(Dataset.open(folder).features("rhythm", "paper")) == 3
+    with pytest.raises(BadOptions, match=r"at 22050 Hz, and ast of the profile 'paper' hears 16000 Hz"):
+        extract_extras(folder, "paper", ["voice"], **lend)
+
+
 def test_they_are_listed_by_their_side_and_never_made_twice(folder):
     before = read_layout(Dataset.open(folder), "lite")
     for name in ALL:
