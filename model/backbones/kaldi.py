@@ -5,15 +5,18 @@ On a CPU `model.features.fbank` gives the same numbers faster and without torch.
 
 import importlib
 import sys
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from model.backbones.catalogue import AST
-from model.errors import NotInstalled
+from model.errors import NoAccelerator, NotInstalled
 
 RATE_HZ: int = AST.preprocessing["rate_hz"]
 BANDS: int = AST.preprocessing["mel_bands"]
@@ -81,3 +84,32 @@ def fbank_batch(waveforms: Tensor) -> Tensor:
     bins = spectrum[..., : FFT // 2].abs().square()  # Kaldi's bands leave out Nyquist's
     energy: Tensor = bins @ triangles.T.to(bins)
     return energy.clamp(min=torch.finfo(waveforms.dtype).eps).log()
+
+
+@dataclass(frozen=True, slots=True)
+class TorchFilterBank:
+    """`model.features.ast.FilterBank` on a torch device, which is not touched before the first call.
+
+    It can be sent to worker processes: nothing of the device travels with it. On torch's CPU device what AST
+    takes (about -1 to 1) differs from `model.features.fbank`'s by 1e-5 on average, at most 1e-3 in music and
+    5e-3 beside a pure tone. It was not run on a GPU yet.
+    """
+
+    device: str  # such as "cuda:0"
+
+    def __call__(self, sounds: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(b, n) to (b, f, 128).
+
+        Raises:
+            NotInstalled: without torchaudio.
+            NoAccelerator: if the device fails, or has too little memory.
+        """
+        try:
+            found: NDArray[np.float32] = fbank_batch(torch.from_numpy(sounds).to(self.device)).cpu().numpy()
+        except RuntimeError as error:
+            reason = str(error).partition("\n")[0]
+            raise NoAccelerator(
+                f"torch failed on {self.device} while it made AST's spectrograms ({reason}): "
+                "set YUYIN_ACCELERATOR=cpu"
+            ) from error
+        return found

@@ -31,7 +31,7 @@ def fbank(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     Returns:
         (f, 128) float32, f = 1 + (n - 400) // 160, none for n < 400.
     """
-    count = 1 + (len(samples) - WINDOW) // SHIFT if len(samples) >= WINDOW else 0
+    count = frames_of(len(samples))
     found = np.empty((count, MEL_BANDS), np.float32)
     if count == 0:
         return found
@@ -49,6 +49,19 @@ def fbank(samples: NDArray[np.float32]) -> NDArray[np.float32]:
         energy = (bins.real**2 + bins.imag**2) @ bands
         np.log(np.maximum(energy, FLOOR), out=found[at : at + BLOCK])
     return found
+
+
+def fbank_batch(sounds: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(b, n) sounds of one length to (b, f, 128): `fbank` of each."""
+    found = np.empty((len(sounds), frames_of(sounds.shape[1]), MEL_BANDS), np.float32)
+    for sound, frames in zip(sounds, found, strict=True):
+        frames[:] = fbank(sound)
+    return found
+
+
+def frames_of(samples: int) -> int:
+    """How many windows lie wholly inside."""
+    return max(0, 1 + (samples - WINDOW) // SHIFT)
 
 
 @cache

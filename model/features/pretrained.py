@@ -1,6 +1,7 @@
 """A backbone of the catalogue and its network, if it is here, in; what its extractor is and runs out."""
 
 from collections.abc import Iterable
+from copy import copy
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -23,7 +24,9 @@ class Pretrained:
 
     def through(self, network: Network) -> Self:
         """The same extractor over the same weights, run by another network."""
-        return type(self)(network, self.weights)
+        found = copy(self)
+        found.network = network
+        return found
 
     @property
     def name(self) -> str:

@@ -4,18 +4,22 @@ from model.backbones.catalogue import OF_PROFILE
 from model.backbones.loaded import Backbones
 from model.errors import BadOptions
 from model.features import lite, paper
+from model.features.ast import FilterBank
 from model.features.extractors import Profile
 
 PROFILES = ("lite", "paper")
 
 
-def load_profile(name: str, backbones: Backbones | None = None) -> Profile:
+def load_profile(
+    name: str, backbones: Backbones | None = None, filter_bank: FilterBank | None = None
+) -> Profile:
     """The profile called `name`.
 
     Args:
         name: one of `PROFILES`.
         backbones: where its pretrained networks lie and how they run. Without, it can be described only: its
             extractors know their names, versions and columns, and refuse to be called.
+        filter_bank: what computes AST's log-mel frames; None: `model.features.fbank`.
 
     Raises:
         BadOptions: with the list of names for an unknown one.
@@ -29,7 +33,7 @@ def load_profile(name: str, backbones: Backbones | None = None) -> Profile:
         case "paper":
             if backbones is None:
                 return paper.profile()
-            names = OF_PROFILE["paper"]
-            return paper.profile({each: backbones.load(each) for each in names}, backbones.precision)
+            here = {each: backbones.load(each) for each in OF_PROFILE["paper"]}
+            return paper.profile(here, backbones.precision, filter_bank)
         case _:
             raise BadOptions(f"unknown profile {name!r}: this version knows {' and '.join(PROFILES)}")

@@ -9,7 +9,9 @@ from yuyin.cli.options import DEFAULT_MODELS, Models, Policy, Processes, Vad, co
 from yuyin.cli.progress import bar
 
 if TYPE_CHECKING:
+    from model.features.ast import FilterBank
     from model.features.voice import VoiceDetector
+    from model.runtime.accelerator import Accelerator
 
 app = typer.Typer(no_args_is_help=True, help="Compute the frozen features that towers are trained on.")
 
@@ -51,15 +53,19 @@ def extract(
     from model.backbones.loaded import Backbones
     from model.datasets.extract import extract_features
     from model.datasets.extras import check_extras
+    from model.features.extractors import licence_notes
     from model.features.profiles import load_profile
     from model.features.voice import voice_detector
     from model.runtime.accelerator import Accelerator
 
+    where = Accelerator(accelerator)
     names = [name.strip() for name in extras.split(",") if name.strip()]
     check_extras(names)
     detector = voice_detector(vad)
-    backbones = Backbones(models.expanduser(), precision, Accelerator(accelerator))
-    loaded = load_profile(profile, backbones)
+    backbones = Backbones(models.expanduser(), precision, where)
+    loaded = load_profile(profile, backbones, filter_bank(where) if profile == "paper" else None)
+    for note in licence_notes((*loaded.video.values(), *loaded.music.values(), loaded.text)):
+        typer.echo(f"note: {note}", err=True)
     with bar(f"extracting {profile}") as progress:
         report = extract_features(dataset, loaded, processes=processes or cores(), progress=progress)
     for pair in report.dropped:
@@ -68,6 +74,24 @@ def extract(
         _extract_extras(dataset, profile, names, detector, processes or cores())
     typer.echo(f"{dataset}: features of {report.pairs} pairs\nnext: yuyin train {dataset} -o runs/first")
     raise typer.Exit(1 if report.dropped else 0)
+
+
+def filter_bank(where: "Accelerator") -> "FilterBank | None":
+    """AST's on the GPU that torch sees, unless the CPU is asked for; None, which is numpy's, otherwise.
+
+    A GPU that is required is ONNX Runtime's to find: torch without one is no error, only slower.
+    """
+    from importlib.util import find_spec
+
+    if where.policy == "cpu" or not (find_spec("torch") and find_spec("torchaudio")):
+        return None
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    from model.backbones.kaldi import TorchFilterBank
+
+    return TorchFilterBank(f"cuda:{where.device}")
 
 
 def _extract_extras(

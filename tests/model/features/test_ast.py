@@ -6,7 +6,7 @@ import pytest
 from model.backbones.catalogue import AST
 from model.errors import Mismatch, NotInstalled
 from model.features import fbank
-from model.features.ast import WINDOW, AstAudio, spectrogram, window_starts
+from model.features.ast import WINDOW, AstAudio, spectrograms, window_starts
 from model.features.segments import is_functional, segment_inputs
 from model.features.sequence import Sequence
 from model.features.sound import Sound
@@ -81,13 +81,13 @@ def test_a_row_is_the_vector_of_its_window_alone(projection):
     network = projection(WIDTH)
     for row, (start, end) in zip(found.values, windows(31.7), strict=True):
         part = samples[round(start * RATE_HZ) : round(end * RATE_HZ)]
-        assert np.array_equal(row, network(spectrogram(part)[None])[0])
+        assert np.array_equal(row, network(spectrograms(part[None]))[0])
 
 
 @pytest.mark.parametrize("samples", [0, 1, 399, 400, 401, 16_000, WINDOW - 1, WINDOW])
 def test_the_spectrogram_is_padded_and_normalised_in_asts_order(samples):
     sound = noise(11)[:samples]
-    found = spectrogram(sound)
+    found = spectrograms(sound[None])[0]
     assert found.shape == (1024, 128)
     assert found.dtype == np.float32
     frames = 0 if samples < 400 else 1 + (samples - 400) // 160
@@ -109,7 +109,15 @@ def test_the_spectrogram_is_that_of_the_published_code(kaldi, seconds):
                        window_type="hanning", num_mel_bins=128, dither=0.0, frame_shift=10)  # fmt: skip
     made = torch.nn.ZeroPad2d((0, 0, 0, 1024 - made.shape[0]))(made)
     made = (made - -4.2677393) / (4.5689974 * 2)
-    assert np.abs(spectrogram(noise(seconds)) - made.numpy()).max() <= 1e-3
+    assert np.abs(spectrograms(noise(seconds)[None])[0] - made.numpy()).max() <= 1e-3
+
+
+def test_several_sounds_are_those_of_each():
+    sounds = np.stack([noise(3), 0.2 * noise(3)[::-1], np.zeros(48_000, np.float32)])
+    together = spectrograms(sounds)
+    for sound, found in zip(sounds, together, strict=True):
+        assert np.array_equal(spectrograms(sound[None])[0], found)
+    assert spectrograms(np.zeros((0, 48_000), np.float32)).shape == (0, 1024, 128)
 
 
 @pytest.mark.filterwarnings("ignore:At least one mel filter has all zero")  # of 31.25 Hz bins
@@ -117,7 +125,7 @@ def test_the_spectrogram_is_that_of_transformers(transformers, shared_data):
     path = shared_data / "music/kevin_macleod/fluffing_a_duck.mp3"
     sound = read_audio(path, RATE_HZ, start_s=10, duration_s=10.24)
     theirs = transformers.ASTFeatureExtractor()(sound - sound.mean(), RATE_HZ, return_tensors="np")
-    assert np.abs(spectrogram(sound) - theirs["input_values"][0]).max() <= 1e-3
+    assert np.abs(spectrograms(sound[None])[0] - theirs["input_values"][0]).max() <= 1e-3
 
 
 def test_the_constants_are_the_catalogues():
@@ -155,6 +163,23 @@ def test_without_a_network_it_is_described_but_cannot_be_called():
     assert len(set(extractor.features)) == WIDTH
     with pytest.raises(NotInstalled, match="yuyin models pull paper"):
         extractor(Sound(noise(2), RATE_HZ), Grid().segments(2.0))
+
+
+def steps(sounds: np.ndarray) -> np.ndarray:
+    """Another filter bank, whose frames are plain."""
+    return np.repeat(np.arange(5, dtype=np.float32)[None, :, None], 128, axis=2).repeat(len(sounds), axis=0)
+
+
+def test_another_filter_bank_makes_the_frames_and_stays_with_another_network(projection):
+    heard, network = projection(WIDTH), projection(WIDTH)
+    extractor = AstAudio(heard, "ab", steps).through(network)
+    assert (extractor.network, extractor.weights) == (network, "ab")
+    assert pickle.loads(pickle.dumps(extractor)).filter_bank is steps
+    assert extractor(Sound(noise(31.7), RATE_HZ), np.zeros((0, 2))).values.shape == (6, WIDTH)
+    assert not heard.items
+    (batch,) = network.batches
+    assert batch[:, :5, 7] == pytest.approx((np.tile(np.arange(5), (6, 1)) + 4.2677393) / 9.1379948)
+    assert batch[:, 5:] == pytest.approx(4.2677393 / 9.1379948)
 
 
 def test_it_travels_to_another_process(projection):
