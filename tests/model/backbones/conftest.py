@@ -35,12 +35,17 @@ _KEPT: list[Any] = []  # a library of operators ends with its object
 
 @pytest.fixture(scope="session")
 def torchvision_models() -> ModuleType:
-    """`torchvision.models`, also where only the build for CUDA lies beside a CPU torch.
+    """`torchvision.models`, where it is."""
+    if importlib.util.find_spec("torchvision") is None:
+        pytest.skip("no torchvision on this machine")
+    return import_torchvision_models()
+
+
+def import_torchvision_models() -> ModuleType:
+    """Also where only the build for CUDA lies beside a CPU torch.
 
     That one's compiled operators do not load there, and its import fails over two that it only names.
     """
-    if importlib.util.find_spec("torchvision") is None:
-        pytest.skip("no torchvision on this machine")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -1,8 +1,16 @@
-"""Inception v3 against torchvision's, output by output; which checkpoints it takes and which it refuses."""
+"""Inception v3 against torchvision's, and against what torchvision 0.28.0 gave where none is; checkpoints.
 
+`python tests/model/backbones/test_inception.py` writes inception_reference.npz with the torchvision that is
+there: of every block's output, computed in 64 bits from `drawn` weights, the means of its channels and every
+so manieth value.
+"""
+
+import math
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -11,6 +19,100 @@ from model.backbones.catalogue import INCEPTION
 from model.backbones.inception import InceptionV3, load_inception
 from model.backbones.noise import noise
 from model.errors import Mismatch
+
+REFERENCE = Path(__file__).with_name("inception_reference.npz")
+KEPT = 600  # values of each block's output, about
+BLOCKS = (
+    *(f"Conv2d_{name}" for name in ("1a_3x3", "2a_3x3", "2b_3x3", "3b_1x1", "4a_3x3")),
+    *(f"Mixed_{name}" for name in ("5b", "5c", "5d", "6a", "6b", "6c", "6d", "6e", "7a", "7b", "7c")),
+)
+
+
+def drawn(shapes: dict[str, torch.Size]) -> dict[str, Tensor]:
+    """A number for every parameter, the same on every machine and for every numpy.
+
+    The raw 64-bit words of PCG64(0), which numpy never changes, are drawn on and on, a tensor after the other
+    in the order of their names; w becomes u = 2 (w >> 11) / 2^53 - 1, uniform between -1 and 1. A kernel is
+    u sqrt(6 / fan in), which keeps the variance through a ReLU, a batch norm's weight and running variance
+    1 + u / 2, its bias and running mean 0.3 u.
+    """
+    words = np.random.PCG64(0)
+    found = {}
+    for name in sorted(shapes):
+        shape = shapes[name]
+        u = 2 * (words.random_raw(math.prod(shape)) >> np.uint64(11)).astype(np.float64) / 2**53 - 1
+        if name.endswith("conv.weight"):
+            u *= math.sqrt(6 / math.prod(shape[1:]))
+        elif name.endswith(("bn.weight", "bn.running_var")):
+            u = 1 + u / 2
+        else:
+            u *= 0.3
+        found[name] = torch.from_numpy(u).reshape(shape)
+    return found
+
+
+def draw(network: nn.Module) -> nn.Module:
+    """The network in 64 bits with `drawn` weights, its classifiers left as they are."""
+    shapes = {
+        name: each.shape
+        for name, each in network.state_dict().items()
+        if not name.startswith(("fc.", "AuxLogits.")) and not name.endswith("num_batches_tracked")
+    }
+    network.double().eval().load_state_dict(drawn(shapes), strict=False)
+    return network
+
+
+def summary(network: nn.Module, pool: str | None = None) -> dict[str, np.ndarray]:
+    """What the reference keeps of every block, and of the pooled features: the output, or that of `pool`."""
+    x = drawn({"x.weight": torch.Size((1, 3, 299, 299))})["x.weight"] / 0.3
+    found = outputs(network, x, [*BLOCKS, pool] if pool else list(BLOCKS))
+    if pool:
+        found["pooled"] = found.pop(pool).flatten(1)
+    else:
+        with torch.inference_mode():
+            found["pooled"] = network(x)
+    kept = {}
+    for name, out in found.items():
+        kept[f"{name}.mean"] = out[0].flatten(1).mean(1).numpy() if out.ndim == 4 else out[0].numpy()
+        values = out.flatten()
+        kept[f"{name}.values"] = values[:: len(values) // KEPT | 1].numpy()  # odd: no row or channel twice
+        kept[f"{name}.shape"] = np.array(out.shape)
+    return kept
+
+
+def far(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> dict[str, float]:
+    """By entry, the worst difference in shares of the largest value."""
+    assert found.keys() == wanted.keys()
+    return {
+        name: float(np.abs(found[name] - wanted[name]).max() / np.abs(wanted[name]).max()) for name in wanted
+    }
+
+
+@pytest.fixture(scope="module")
+def reference() -> dict[str, np.ndarray]:
+    with np.load(REFERENCE, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def test_every_block_gives_what_torchvision_gave(reference: dict[str, np.ndarray]) -> None:
+    """Made with torchvision 0.28.0, 64 bits both: what is left is that the reference is stored in 32."""
+    assert len(reference) == 3 * (len(BLOCKS) + 1)
+    assert all(reference[name].std() > 0.01 for name in reference if not name.endswith("shape"))
+    off = far(summary(draw(InceptionV3())), reference)
+    assert max(off.values()) <= 1e-7, max(off, key=lambda name: off[name])
+
+
+def test_the_reference_is_what_torchvision_gives(
+    torchvision_models: ModuleType, reference: dict[str, np.ndarray]
+) -> None:
+    off = far(torchvision_s(torchvision_models), reference)
+    assert max(off.values()) <= 1e-7, max(off, key=lambda name: off[name])
+
+
+def torchvision_s(models: ModuleType) -> dict[str, np.ndarray]:
+    """`summary` of its network in eval mode, which leaves the auxiliary classifier out."""
+    network = models.inception_v3(weights=None, aux_logits=True, transform_input=False, init_weights=False)
+    return summary(draw(network), "avgpool")
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +215,11 @@ def test_refuses_another_network_in_one_sentence(torchvision_models: ModuleType)
         Mismatch, match=r"not one of Inception v3: it lacks .* and others; it has the unknown"
     ):
         load_inception(other.state_dict())
+
+
+if __name__ == "__main__":
+    from conftest import import_torchvision_models
+
+    made = torchvision_s(import_torchvision_models())
+    kept = {name: x if name.endswith("shape") else x.astype(np.float32) for name, x in made.items()}
+    np.savez_compressed(REFERENCE, **kept)
