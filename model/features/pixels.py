@@ -1,7 +1,8 @@
 """Frames of any size in, the square pictures that Inception v3 was trained on out: values from -1 to 1.
 
 The shorter side is scaled to 299 and the middle cut out, as torchvision's Resize and CenterCrop do. The media
-layer scales frames of the paper's recipe itself, so that of those only the middle is left to be cut.
+layer scales frames of the paper's recipe itself, so that of those only the middle is left to be cut; the ends
+of what is longer than four short sides it has left out already.
 """
 
 import numpy as np

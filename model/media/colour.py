@@ -5,6 +5,7 @@ the small size: transfer function to light, tone curve, BT.2020 to BT.709 primar
 """
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -122,9 +123,13 @@ def to_sdr(signal: Floats, light_of: Callable[[Floats], Floats]) -> NDArray[np.u
 class Painter:
     """Turns decoded frames into RGB of one size; keeps swscale's tables between frames."""
 
-    def __init__(self, size_px: tuple[int, int]) -> None:
+    def __init__(
+        self, size_px: tuple[int, int], shares: tuple[Fraction, Fraction] = (Fraction(1), Fraction(1))
+    ) -> None:
+        """Show these shares of a stored frame, its middle, as `size_px`; both are of (width, height)."""
         self._size_px = size_px
-        self._scaler = VideoReformatter()
+        self._shares = shares
+        self._cutter, self._scaler = VideoReformatter(), VideoReformatter()
 
     def rgb(self, frame: VideoFrame) -> NDArray[np.uint8]:
         """One frame, as stored, to (h, w, 3) 8-bit RGB."""
@@ -135,15 +140,26 @@ class Painter:
         return to_sdr(deep, light_of)
 
     def _scaled(self, frame: VideoFrame, pixels: str) -> NDArray[Any]:
-        width, height = self._size_px
-        small = self._scaler.reformat(
-            frame,
-            width,
-            height,
-            pixels,
-            src_colorspace=yuv_matrix(frame),
-            dst_color_range=ColorRange.JPEG,
-            interpolation=AREA,
-            threads=1,
+        stored = frame.width, frame.height
+        width, height = (
+            max(1, round(each * share)) for each, share in zip(stored, self._shares, strict=True)
         )
-        return small.to_ndarray()
+        if (width, height) != stored:
+            whole = _rgb(self._cutter, frame, stored, pixels)
+            top, left = (frame.height - height) // 2, (frame.width - width) // 2
+            cut = whole[top : top + height, left : left + width]
+            frame = VideoFrame.from_ndarray(np.ascontiguousarray(cut), pixels)
+        return _rgb(self._scaler, frame, self._size_px, pixels)
+
+
+def _rgb(scaler: VideoReformatter, frame: VideoFrame, size_px: tuple[int, int], pixels: str) -> NDArray[Any]:
+    small = scaler.reformat(
+        frame,
+        *size_px,
+        pixels,
+        src_colorspace=yuv_matrix(frame),
+        dst_color_range=ColorRange.JPEG,
+        interpolation=AREA,
+        threads=1,
+    )
+    return small.to_ndarray()

@@ -1,6 +1,6 @@
 """How a decoded picture is stored in, how it is displayed and how large its small copies are out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from model.media.streams import VideoRecipe
 
 SANE_ASPECTS = (Fraction(1, 10), Fraction(10))  # a pixel more oblong than this is a broken header
+# Long side over short side of what is kept where the short side is prescribed. Who prescribes it looks at the
+# middle square; no format of film or screen is beyond 4, and a banner of 8192 x 16 would take 137 MB a frame.
+MOST_OBLONG = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +45,28 @@ class Geometry:
     def _stored(self, displayed: tuple[int, int]) -> tuple[int, int]:
         return displayed[::-1] if self.quarter_turns % 2 else displayed
 
+    def kept_px(self, recipe: VideoRecipe) -> tuple[int, int]:
+        """How much of a stored picture its RGB frames show, in stored pixels: all, or the very middle.
+
+        Where the short side is prescribed, the ends of what is displayed at more than 4:1 are left out, not
+        squeezed: the middle looks as it did, and whatever comes in, a frame takes little memory.
+        """
+        width, height = self.stored_px
+        across = max(1, round(width * self.pixel_aspect))
+        if recipe.frame_fit == "long":
+            return width, height
+        if across > MOST_OBLONG * height:
+            return _middle(width, round(MOST_OBLONG * height / self.pixel_aspect)), height
+        return width, _middle(height, MOST_OBLONG * across)
+
+    def shares(self, recipe: VideoRecipe) -> tuple[Fraction, Fraction]:
+        """`kept_px` as shares of width and height: a stream may change the size of its frames on the way."""
+        kept, stored = self.kept_px(recipe), self.stored_px
+        return Fraction(kept[0], stored[0]), Fraction(kept[1], stored[1])
+
     def frame_px(self, recipe: VideoRecipe) -> tuple[int, int]:
         """Size of the RGB frames before they are turned; enlarged if need be."""
-        width, height = self.displayed_px
+        width, height = replace(self, stored_px=self.kept_px(recipe)).displayed_px
         side = max(width, height) if recipe.frame_fit == "long" else min(width, height)
         scale = Fraction(recipe.frame_side_px, side)
         return self._stored((max(1, round(width * scale)), max(1, round(height * scale))))
@@ -61,6 +83,11 @@ class Geometry:
         if self.mirrored:
             pictures = pictures[:, :, ::-1]
         return np.ascontiguousarray(np.rot90(pictures, -self.quarter_turns, axes=(1, 2)))
+
+
+def _middle(lines: int, wanted: int) -> int:
+    """At most `wanted` of an axis, or one more, so that as many are left out on either side."""
+    return lines if wanted >= lines else max(1, wanted) + (lines - max(1, wanted)) % 2
 
 
 def orientation(frame: VideoFrame) -> tuple[int, bool]:

@@ -68,7 +68,8 @@ class Sight:
         check_side(frame.width, frame.height, self._limits)
         if self.geometry is None:
             self.geometry = Geometry.of(self._stream, frame)
-            self._painter = Painter(self.geometry.frame_px(self._recipe))
+            size_px, shares = self.geometry.frame_px(self._recipe), self.geometry.shares(self._recipe)
+            self._painter = Painter(size_px, shares)
             self._reducer = Reducer(self.geometry.motion_px(self._recipe))
         self.seen.add(tick)
         if tick in wanted and tick not in self.colour:

@@ -17,7 +17,7 @@ class VideoRecipe:
     frames_per_s: float = 1.0
     min_frames: int = 4  # short cuts get at least this many, or all there are
     frame_side_px: int = 160  # the side named by `frame_fit` after rotation and sample aspect
-    frame_fit: Literal["long", "short"] = "long"
+    frame_fit: Literal["long", "short"] = "long"  # short: at most the middle 4:1, see `Geometry.kept_px`
     motion: bool = True  # whether every frame is read for the motion stream
     motion_side_px: int = 64  # about; the long side of the grey frames
     keyframe_within_s: float = 0.25
