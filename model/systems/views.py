@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from model.systems.batch import Padded, Prepared, Sequences
 
 Pool = Literal["mean", "mean_std"]
+TINY = torch.finfo(torch.float32).tiny  # below it float32 rounds coarsely, and 1 / x overflows
 CHUNKS = 8  # pseudo-tokens that one pooled vector is split into (docs/models.md 3.7)
 
 
@@ -67,8 +68,9 @@ class Standardise(nn.Module):
     def fit(self, chunks: Iterable[Tensor]) -> None:
         """Set mean and scale from the rows (n_i, d) of the training part.
 
-        Rows with a value that is not finite do not count. A column that never changes in training
-        can teach nothing and gets scale 0: it stays silent on whatever comes later.
+        Rows with a value that is not finite do not count. A column that never changes in training, but for
+        rounding, can teach nothing and gets scale 0: it stays silent on whatever comes later. However small
+        its numbers are, it counts if they change.
         """
         count = torch.zeros(self.mean.shape, dtype=torch.float64)
         total, squares = torch.zeros_like(count), torch.zeros_like(count)
@@ -79,9 +81,10 @@ class Standardise(nn.Module):
             squares += rows.square().sum(0)
         mean = total / count.clamp(min=1)
         std = (squares / count.clamp(min=1) - mean.square()).clamp(min=0).sqrt()
-        changes = std > 1e-6 * mean.abs() + 1e-9
+        # Of the mean, float32 rounds off 6e-8, and squares minus square cancel to about 1e-7 of it.
+        changes = std > (1e-6 * mean.abs()).clamp(min=TINY)
         self.mean.copy_(mean)
-        self.scale.copy_(torch.where(changes, 1 / std.clamp(min=1e-9), 0.0))
+        self.scale.copy_(torch.where(changes, 1 / std.clamp(min=TINY), 0.0))
 
 
 class View(nn.Module):

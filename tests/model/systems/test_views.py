@@ -66,6 +66,29 @@ def test_a_column_that_never_changed_in_training_stays_silent() -> None:
     assert layer.spread[0] == 0
 
 
+@pytest.mark.parametrize("size", [1e-37, 1e-30, 1e-12, 1e-10, 1.0, 1e12, 1e18])
+def test_a_column_counts_however_small_or_large_its_numbers_are(size: float) -> None:
+    drawn = np.random.default_rng(1).normal([0.0, 3.0, -1e4], 1, (500, 3))
+    rows = torch.from_numpy((drawn * size).astype(np.float32))
+    layer = Standardise(3, clip=9.0)
+    layer.fit(torch.split(rows, 64))
+    x = rows.numpy().astype(np.float64) / size
+    np.testing.assert_allclose(layer(rows)[:, :2].numpy(), ((x - x.mean(0)) / x.std(0))[:, :2], atol=2e-5)
+    np.testing.assert_allclose(layer.spread.numpy(), x.std(0) * size, rtol=1e-3)
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-44, -1e-30, 1e-10, 0.1, 7.1, -1e5, 1e18])
+def test_a_column_that_changes_by_rounding_only_stays_silent(value: float) -> None:
+    same = torch.full((500,), value)
+    below, above = (torch.nextafter(same, torch.tensor(to)) for to in (-torch.inf, torch.inf))
+    rounded = torch.where(torch.arange(500) % 3 == 0, below, above)
+    layer = Standardise(2, clip=5.0)
+    layer.fit(torch.split(torch.stack([same, rounded], dim=1), 7))
+    assert layer.scale.tolist() == [0.0, 0.0]
+    assert layer(torch.tensor([[1.0, 1e30]])).tolist() == [[0.0, 0.0]]
+    assert layer.spread.tolist() == [0.0, 0.0]
+
+
 def test_rows_that_are_not_finite_do_not_spoil_the_statistics() -> None:
     clean, spoilt = Standardise(1, clip=5.0), Standardise(1, clip=5.0)
     clean.fit([torch.tensor([[1.0], [4.0]])])
