@@ -16,6 +16,7 @@ from model.features.sound import Sound
 RATE_HZ = 16_000
 SHORTEST = 640  # samples: one 40 ms frame of its pitch; of less it has nothing to say
 LOUDEST = np.float32(1 - 2**-15)  # it rounds to 16 bits, and there full scale would wrap around
+TERMS = "free for research and personal use, commercial use needs audEERING's licence"
 
 DESCRIPTORS = (
     "pcm_intensity_sma",
@@ -47,6 +48,7 @@ class Emobase:
     name = "opensmile-emobase"
     version = 1
     rate_hz = RATE_HZ
+    licence_note = f"emotion features are openSMILE's: {TERMS}"
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -66,8 +68,7 @@ class Emobase:
             from opensmile import FeatureLevel, FeatureSet, Smile
         except ModuleNotFoundError as error:
             raise NotInstalled(
-                "emobase features need openSMILE: `pip install 'yuyin[emobase]'`; its licence is free for "
-                "research and personal use only and must be bought for commercial use"
+                f"emobase features need openSMILE: `pip install 'yuyin[emobase]'`; it is {TERMS}"
             ) from error
         samples = np.clip(sound.at(self.rate_hz), -LOUDEST, LOUDEST)
         segments_s = np.asarray(segments_s, np.float64).reshape(-1, 2)

@@ -1,5 +1,6 @@
 """What an extractor is to whoever runs it, and what a profile's row holds."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -71,6 +72,12 @@ def identity(extractor: Extractor) -> str:
     """
     weights = getattr(extractor, "weights", None)
     return f"{extractor.name}@{extractor.version}" + (f".{weights[:8]}" if weights else "")
+
+
+def licence_notes(extractors: Iterable[Extractor]) -> list[str]:
+    """What users of these extractors have to be told of licences: their `licence_note`, each note once."""
+    notes = (getattr(extractor, "licence_note", None) for extractor in extractors)
+    return list(dict.fromkeys(note for note in notes if note))
 
 
 def without_weights(identity: str) -> str:

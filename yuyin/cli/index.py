@@ -47,10 +47,11 @@ def build(
     from model.bundle import shipped_bundle
     from model.runtime.accelerator import Accelerator
 
+    folder = bundle or shipped_bundle()
+    for note in _licence_notes(folder):
+        typer.echo(f"note: {note}", err=True)
     backbones = Backbones(models.expanduser(), accelerator=Accelerator(accelerator))
-    job = BuildJob(
-        pool, store, bundle or shipped_bundle(), recompute, activate, processes or cores(), backbones
-    )
+    job = BuildJob(pool, store, folder, recompute, activate, processes or cores(), backbones)
     with bar("building") as show:
         report = run_job(job, lambda p: show(p.done, p.total) if p.stage == "embed" else None)
     if as_json:
@@ -126,6 +127,16 @@ def gc(
         f"removed {len(gone.snapshots)} snapshots, {len(gone.bundles)} bundles, {gone.media} previews, "
         f"{gone.leftovers} leftovers"
     )
+
+
+def _licence_notes(folder: Path) -> list[str]:
+    """Of the extractors that a bundle's music tower reads."""
+    from model.bundle import Bundle
+    from model.features.extractors import licence_notes
+    from model.features.profiles import load_profile
+
+    bundle = Bundle.open(folder, verify=False)
+    return licence_notes(bundle.music_extractors(load_profile(bundle.profile)).values())
 
 
 def _current(store: Path) -> str:

@@ -151,7 +151,9 @@ def test_without_the_package_it_is_described_and_says_what_it_costs(monkeypatch)
     monkeypatch.setitem(sys.modules, "opensmile", None)
     extractor = Emobase()
     assert (extractor.name, extractor.version, extractor.rate_hz) == ("opensmile-emobase", 1, RATE_HZ)
-    with pytest.raises(NotInstalled, match=r"pip install 'yuyin\[emobase\]'.*bought for commercial use"):
+    with pytest.raises(
+        NotInstalled, match=r"pip install 'yuyin\[emobase\]'.*commercial use needs audEERING's licence"
+    ):
         extractor(Sound(music(1), RATE_HZ), np.array([[0.0, 1.0]]))
 
 
