@@ -49,8 +49,10 @@ class Backbone:
         spec = spec_of(name)
         folder = models / name / precision
         if not folder.exists():
+            bits = precision != "fp32" and (models / name / "fp32").exists()
+            how = f"export {name} --precision {precision}" if bits else "pull paper"
             raise NotInstalled(
-                f"{name} ({precision}) is not in {models}: run `yuyin models pull paper`, "
+                f"{name} ({precision}) is not in {models}: run `yuyin models {how}`, "
                 "or point YUYIN_MODELS to where it is"
             )
         manifest = read_manifest(folder, MANIFEST, verify=verify)

@@ -49,15 +49,15 @@ class Likeness:
 
 def compare(full: Network, small: Network, inputs: Iterable[NDArray[Any]]) -> Likeness:
     """Both networks on batches of inputs; raises `BadOptions` if there is none."""
-    cosines = [_cosines(full(x), small(x)) for x in inputs if len(x)]
-    if not cosines:
+    found = [cosines(full(x), small(x)) for x in inputs if len(x)]
+    if not found:
         raise BadOptions("there is nothing to compare the networks on: give at least one input")
-    each = np.concatenate(cosines)
+    each = np.concatenate(found)
     return Likeness(float(each.mean()), float(each.min()))
 
 
-def _cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Of rows; two rows of zeros are alike."""
+def cosines(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(n,) of the rows of (n, d) and (n, d); two rows of zeros are alike, one is like no other."""
     u, v = a.astype(np.float64), b.astype(np.float64)
     sizes = np.linalg.norm(u, axis=1) * np.linalg.norm(v, axis=1)
     both_zero = ~u.any(axis=1) & ~v.any(axis=1)
