@@ -221,7 +221,7 @@ def _embed(job: BuildJob, bundle: Bundle, pool: Pool, clock: _Clock) -> _Embedde
 
 def feature_names(bundle: Bundle, backbones: Backbones) -> dict[str, str]:
     """What is stored of every track: key in the profile -> extractor@version, and the weights it needs."""
-    extractors = bundle.music_extractors(bundle.load_profile(backbones))
+    extractors = bundle.music_extractors(bundle.load_profile(backbones, "music"))
     return {name: identity(extractor) for name, extractor in extractors.items()} | {FACTS: facts.EXTRACTOR}
 
 
@@ -246,7 +246,7 @@ def _tasks(
             name=track.name,
             media_sha256=media_sha256,
             bundle=bundle.folder,
-            backbones=job.backbones,
+            backbones=job.backbones.shared_by(job.processes),
             store=job.store,
             stored={} if job.recompute else stored,
         )

@@ -53,7 +53,7 @@ class TrackVectors:
 @lru_cache(maxsize=1)
 def _opened(folder: Path, backbones: Backbones) -> tuple[Bundle, dict[str, MusicExtractor]]:
     bundle = Bundle.open(folder, verify=False, threads=1)  # `build` verified it
-    return bundle, bundle.music_extractors(bundle.load_profile(backbones))
+    return bundle, bundle.music_extractors(bundle.load_profile(backbones, "music"))
 
 
 def embed_track(task: TrackTask) -> TrackVectors | Skipped:

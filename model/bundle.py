@@ -125,11 +125,12 @@ class Bundle:
         """Of the pretrained networks whose features it reads; None where there are none."""
         return self.recipe.get("precision")
 
-    def load_profile(self, backbones: Backbones) -> Profile:
-        """The profile that makes what its towers read, ready to run.
+    def load_profile(self, backbones: Backbones, tower: str) -> Profile:
+        """The profile that makes what a tower reads; what the others read is described only.
 
         Args:
             backbones: where pretrained networks lie; at the bundle's own precision, whatever they name.
+            tower: "video" to serve, "music" to index: neither needs the networks of the other.
 
         Raises:
             NotInstalled: if one of them is not there in the bundle's precision.
@@ -137,9 +138,10 @@ class Bundle:
         """
         if self.precision is not None:
             backbones = replace(backbones, precision=self.precision)
-        profile = load_profile(self.profile, backbones)
+        read = self.input_names[tower]
+        profile = load_profile(self.profile, backbones, inputs=read)
         mine, theirs = self.recipe["extractors"], recipe_of(profile, self.grid)["extractors"]
-        for name in sorted(mine):
+        for name in read:
             if mine[name] != theirs[name]:
                 raise Mismatch(
                     f"the bundle {self.id} was trained with {mine[name]}, {backbones.models} holds "

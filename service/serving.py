@@ -68,7 +68,7 @@ def open_serving(
     bundle = Bundle.open(store / "bundles" / snapshot.bundle_id)
     if (bundle.id, bundle.dim) != (snapshot.bundle_id, snapshot.dim):
         raise Mismatch(f"snapshot {snapshot_id} was not made by bundle {bundle.id}: build it again")
-    profile, devices = _shared(bundle.load_profile(backbones), batch_wait_ms)
+    profile, devices = _shared(bundle.load_profile(backbones, "video"), batch_wait_ms)
     serving = Serving(snapshot, bundle, profile, devices | {"search": snapshot.search.device})
     _warm(serving)
     return serving

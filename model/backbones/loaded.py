@@ -1,7 +1,9 @@
 """A MODELS folder in, pretrained networks that can be called out."""
 
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 from model.backbones.catalogue import BERT
 from model.backbones.folder import Backbone
@@ -25,6 +27,11 @@ class Backbones:
     models: Path
     precision: str = "fp32"
     accelerator: Accelerator = field(default_factory=Accelerator)
+
+    def shared_by(self, processes: int) -> Self:
+        """The same for each of so many processes, which share the cores."""
+        each = max(1, len(os.sched_getaffinity(0)) // processes)
+        return replace(self, accelerator=replace(self.accelerator, at_once=each))
 
     def load(self, name: str) -> LoadedBackbone:
         """The network called `name`; its session opens when it is first called.

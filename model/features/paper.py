@@ -16,6 +16,7 @@ from model.features.inception import InceptionFrames
 from model.features.pixels import SIDE_PX
 from model.media.streams import VideoRecipe
 
+NETWORKS = {"frames": INCEPTION, "audio": AST, "text": BERT}  # by input
 RECIPE = VideoRecipe(frames_per_s=1.0, min_frames=4, frame_side_px=SIDE_PX, frame_fit="short", motion=False)
 
 

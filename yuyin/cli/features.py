@@ -62,16 +62,17 @@ def extract(
     names = [name.strip() for name in extras.split(",") if name.strip()]
     check_extras(names)
     detector = voice_detector(vad)
-    backbones = Backbones(models.expanduser(), precision, where)
+    workers = processes or cores()
+    backbones = Backbones(models.expanduser(), precision, where).shared_by(workers)
     loaded = load_profile(profile, backbones, filter_bank(where) if profile == "paper" else None)
     for note in licence_notes((*loaded.video.values(), *loaded.music.values(), loaded.text)):
         typer.echo(f"note: {note}", err=True)
     with bar(f"extracting {profile}") as progress:
-        report = extract_features(dataset, loaded, processes=processes or cores(), progress=progress)
+        report = extract_features(dataset, loaded, processes=workers, progress=progress)
     for pair in report.dropped:
         typer.echo(f"left out: {pair}", err=True)
     if names:
-        _extract_extras(dataset, profile, names, detector, processes or cores())
+        _extract_extras(dataset, profile, names, detector, workers)
     typer.echo(f"{dataset}: features of {report.pairs} pairs\nnext: yuyin train {dataset} -o runs/first")
     raise typer.Exit(1 if report.dropped else 0)
 

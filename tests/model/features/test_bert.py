@@ -188,6 +188,16 @@ def test_it_travels_to_another_process_without_its_tokenizer(vocabulary, project
     assert np.array_equal(there("婚纱"), vector)
 
 
+def test_another_network_reads_the_same_vocabulary(vocabulary, projection):
+    first, second = projection(WIDTH), projection(WIDTH)
+    extractor = BertText(first, vocabulary, "ab")
+    extractor("运动服")
+    other = extractor.through(second)
+    assert (other.vocabulary, other.weights) == (vocabulary, "ab")
+    assert np.array_equal(other("运动服"), extractor("运动服"))
+    assert (first.items, second.items) == (1, 1)
+
+
 def test_what_is_missing_is_named(vocabulary, projection, monkeypatch, tmp_path, text):
     assert (text.name, text.version, len(set(text.features))) == ("chinese-bert-wwm", 1, WIDTH)
     with pytest.raises(NotInstalled, match=r"network of chinese-bert-wwm .*`yuyin models pull paper`"):
