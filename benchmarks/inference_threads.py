@@ -1,4 +1,4 @@
-"""Is one session on one thread for each core faster than one session on all cores?
+"""Are frames faster each alone on a core, or each on all cores?
 
 The graph of a backbone in (`MODELS/inception-v3/fp32/model.onnx`; an untrained one takes as long), a Markdown
 row for each way and number of requests in flight out: p50 / p95 in ms of a request of so many frames, frames
@@ -33,12 +33,12 @@ class Way:
     frames: np.ndarray
 
     @classmethod
-    def open(cls, graph: Path, threads: int, max_batch: int, frames: int) -> None:
+    def open(cls, graph: Path, threads: int, frames: int) -> None:
         """Open and warm the network, draw the frames of a request."""
         (x,) = open_session(graph, Accelerator("cpu")).inputs
         drawn = np.random.default_rng(0).standard_normal((frames, *(each or 1 for each in x.shape[1:])))
         cls.frames = drawn.astype(x.dtype)
-        cls.network = GraphNetwork(graph, Accelerator("cpu", threads=threads), max_batch)
+        cls.network = GraphNetwork(graph, Accelerator("cpu", threads=threads))
         cls.network.warm()
 
     @classmethod
@@ -61,14 +61,12 @@ class Way:
         return int(re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[0]) / 1024
 
 
-def measure(
-    graph: Path, ways: dict[str, int], in_flight: int, rounds: int, frames: int, batch: int
-) -> list[list[str]]:
+def measure(graph: Path, ways: dict[str, int], in_flight: int, rounds: int, frames: int) -> list[list[str]]:
     """The cells of each way."""
     with ExitStack() as stack:
         processes = {}
         for name, threads in ways.items():
-            given = (graph, threads, batch, frames)
+            given = (graph, threads, frames)
             pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=Way.open, initargs=given)
             processes[name] = stack.enter_context(pool)
         for process in processes.values():
@@ -96,13 +94,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("graph", type=Path, help="the model.onnx of a backbone")
     parser.add_argument("--frames", type=int, default=15, help="of a request; default 15")
-    parser.add_argument("--batch", type=int, default=16, help="most frames of a run; default 16")
     parser.add_argument("--rounds", type=int, default=10, help="default 10")
     given = parser.parse_args()
     ways = {f"1 thread, {cores} runs at once": 1, f"{cores} threads, 1 run at once": cores}
     rows = []
     for in_flight in IN_FLIGHT:
-        rows += measure(given.graph, ways, in_flight, given.rounds, given.frames, given.batch)
+        rows += measure(given.graph, ways, in_flight, given.rounds, given.frames)
     table(COLUMNS, rows, ("numpy", "onnxruntime"))
 
 
