@@ -24,8 +24,9 @@ from model.backbones.catalogue import AST, INCEPTION, BackboneSpec
 from model.backbones.folder import Backbone
 from model.backbones.graph import on_cpu
 from model.backbones.noise import noise
-from model.backbones.quantise import calibration_frames, compare, to_int8
+from model.backbones.quantise import compare, to_int8
 from model.features.ast import HOP, WINDOW, spectrograms
+from model.features.calibration import calibration_frames
 from model.features.fbank import RATE_HZ, fbank
 from model.media.audio import read_audio
 

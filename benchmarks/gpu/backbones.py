@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from model.backbones.ast import AST
 from model.backbones.inception import InceptionV3
 from model.backbones.pretrained import quietly
 from model.errors import NotInstalled
@@ -117,20 +118,7 @@ def spectrogram_transformer(layers: int) -> nn.Module | None:
     for each in network.parameters():
         if each.ndim > 1:
             nn.init.normal_(each, 0.0, float(np.prod(each.shape[1:])) ** -0.5)
-    return Pooled(network)
-
-
-class Pooled(nn.Module):
-    """A network of Hugging Face's library, spectrograms in and pooled features out."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(b, 1024, 128) to (b, 768)."""
-        pooled: Tensor = self.network(input_values=x).pooler_output
-        return pooled
+    return AST(network)
 
 
 def rows_of(

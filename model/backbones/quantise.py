@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.artifact import new_folder
-from model.backbones.catalogue import INCEPTION, Precision
+from model.backbones.catalogue import Precision
 from model.backbones.folder import GRAPH, VOCABULARY, Backbone, new_backbone
 from model.backbones.graph import INPUT, label, on_cpu
 from model.backbones.noise import noise
@@ -70,8 +70,8 @@ def to_int8(models: Path, full: Backbone, inputs: Iterable[NDArray[Any]] | None 
     Args:
         models: the MODELS folder.
         full: the fp32 backbone.
-        inputs: batches as the backbone takes them: `calibration_frames` for a network of pictures, which
-            needs them. Without any, a Transformer is compared on random ones.
+        inputs: batches as the backbone takes them; a network of pictures needs those of
+            `model.features.calibration`, a Transformer is compared on random ones without any.
 
     Raises:
         BadOptions: if there are too few inputs.
@@ -236,28 +236,3 @@ def _quietly(work: Path) -> Iterator[None]:
         logging.disable(disabled)
         root.handlers[:] = handlers
         root.setLevel(level)
-
-
-def calibration_frames(videos: Sequence[Path], count: int) -> Iterator[NDArray[np.float32]]:
-    """At most `count` frames, spread over all videos and over each, as the paper's recipe would see them.
-
-    Args:
-        videos: files, best of the kind that will be looked at.
-        count: how many in all; each video gives an equal share, or all it has.
-
-    Returns:
-        Batches (b, 3, 299, 299), one for each video.
-
-    Raises:
-        MediaError: one of its kinds, for a video that cannot be used.
-    """
-    from model.features.pixels import pixels
-    from model.media.streams import VideoLimits, VideoRecipe
-    from model.media.video import read_video
-
-    recipe = VideoRecipe(frame_side_px=INCEPTION.input_shape[1], frame_fit="short", motion=False)
-    for i, path in enumerate(videos):
-        share = count * (i + 1) // len(videos) - count * i // len(videos)
-        frames = read_video(path, recipe, VideoLimits()).frames
-        share = min(share, len(frames))
-        yield pixels(frames[(2 * np.arange(share) + 1) * len(frames) // max(1, 2 * share)])

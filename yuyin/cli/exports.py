@@ -36,7 +36,8 @@ def fewer_bits(
     from model.backbones.folder import Backbone
 
     full = Backbone.open(models, name, "fp32")
-    from model.backbones.quantise import calibration_frames, to_fp16, to_int8
+    from model.backbones.quantise import to_fp16, to_int8
+    from model.features.calibration import calibration_frames
 
     if precision == "fp16":
         return to_fp16(models, full)

@@ -4,15 +4,18 @@ import importlib.util
 import shutil
 import sys
 import warnings
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 import torch
+from numpy.typing import NDArray
+from scipy.special import erf, softmax
 
 from model.backbones.catalogue import AST, BERT, INCEPTION, BackboneSpec
 from model.backbones.folder import VOCABULARY
@@ -117,6 +120,49 @@ def small_pictures(tmp_path: Path) -> tuple[BackboneSpec, Path]:
     folder.mkdir()
     onnx.save_model(torch_graph(network, SMALL_PICTURES, folder), folder / "model.onnx")
     return SMALL_PICTURES, folder
+
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What all Transformers share, in 64 bits, from the published names of their tensors."""
+
+    tensors: Mapping[str, torch.Tensor]
+    prefix: str
+    heads: int = SMALL["num_attention_heads"]
+
+    def __call__(self, name: str) -> Matrix:
+        """A tensor."""
+        return self.tensors[f"{self.prefix}{name}"].double().numpy()
+
+    def linear(self, h: Matrix, name: str) -> Matrix:
+        return h @ self(f"{name}.weight").T + self(f"{name}.bias")
+
+    def norm(self, h: Matrix, name: str) -> Matrix:
+        centred = h - h.mean(1, keepdims=True)
+        return centred / np.sqrt(h.var(1, keepdims=True) + 1e-12) * self(f"{name}.weight") + self(
+            f"{name}.bias"
+        )
+
+    def gelu(self, h: Matrix) -> Matrix:
+        return h * (1 + erf(h / np.sqrt(2))) / 2
+
+    def attend(self, h: Matrix, asked: str, out: str) -> Matrix:
+        """Vaswani et al. 2017, equation 1, several heads side by side."""
+        q, k, v = (
+            np.split(self.linear(h, f"{asked}.{name}"), self.heads, axis=1)
+            for name in ("query", "key", "value")
+        )
+        size = np.sqrt(q[0].shape[1])
+        mixed = [softmax(a @ b.T / size, axis=1) @ c for a, b, c in zip(q, k, v, strict=True)]
+        return self.linear(np.concatenate(mixed, axis=1), out)
+
+
+@pytest.fixture(scope="session")
+def definition() -> type[Definition]:
+    return Definition
 
 
 @pytest.fixture

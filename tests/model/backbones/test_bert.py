@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from scipy.special import erf, softmax
 
 from model.backbones.bert import CLS, PAD, SEP, check_vocabulary, load_bert
 from model.backbones.catalogue import BackboneSpec
@@ -16,57 +16,33 @@ from model.backbones.noise import noise
 from model.backbones.untrained import vocabulary
 from model.errors import Corrupt, Mismatch
 
-Named = Callable[[str], NDArray[np.float64]]
-HEADS = 4
 
-
-def slow_bert(w: Named, ids: NDArray[np.int64]) -> NDArray[np.float64]:
+def slow_bert(w: Any, ids: NDArray[np.int64]) -> NDArray[np.float64]:
     """Ids without padding to (n, d): Devlin et al. 2019, section 3, on post-norm layers."""
     h = (
         w("embeddings.word_embeddings.weight")[ids]
         + w("embeddings.position_embeddings.weight")[: len(ids)]
         + w("embeddings.token_type_embeddings.weight")[0]
     )
-    h = _norm(h, w, "embeddings.LayerNorm")
+    h = w.norm(h, "embeddings.LayerNorm")
     for layer in ("encoder.layer.0.", "encoder.layer.1."):
-        h = _norm(h + _attend(w, layer, h), w, f"{layer}attention.output.LayerNorm")
-        inner = _linear(h, w, f"{layer}intermediate.dense")
-        out = _linear(inner * (1 + erf(inner / np.sqrt(2))) / 2, w, f"{layer}output.dense")
-        h = _norm(h + out, w, f"{layer}output.LayerNorm")
+        mixed = w.attend(h, f"{layer}attention.self", f"{layer}attention.output.dense")
+        h = w.norm(h + mixed, f"{layer}attention.output.LayerNorm")
+        out = w.linear(w.gelu(w.linear(h, f"{layer}intermediate.dense")), f"{layer}output.dense")
+        h = w.norm(h + out, f"{layer}output.LayerNorm")
     return h
 
 
-def _linear(h: NDArray[np.float64], w: Named, name: str) -> NDArray[np.float64]:
-    return h @ w(f"{name}.weight").T + w(f"{name}.bias")
-
-
-def _norm(h: NDArray[np.float64], w: Named, name: str) -> NDArray[np.float64]:
-    centred = h - h.mean(1, keepdims=True)
-    return centred / np.sqrt(h.var(1, keepdims=True) + 1e-12) * w(f"{name}.weight") + w(f"{name}.bias")
-
-
-def _attend(w: Named, layer: str, h: NDArray[np.float64]) -> NDArray[np.float64]:
-    q, k, v = (
-        np.split(_linear(h, w, f"{layer}attention.self.{name}"), HEADS, axis=1)
-        for name in ("query", "key", "value")
-    )
-    size = np.sqrt(q[0].shape[1])
-    heads = [softmax(a @ b.T / size, axis=1) @ c for a, b, c in zip(q, k, v, strict=True)]
-    return _linear(np.concatenate(heads, axis=1), w, f"{layer}attention.output.dense")
-
-
-def published(folder: Path) -> Named:
-    tensors = read_tensors(folder)
-    return lambda name: tensors[f"bert.{name}"].double().numpy()
-
-
-def test_gives_the_mean_of_the_word_pieces_of_the_definition(small_bert: tuple[BackboneSpec, Path]) -> None:
+def test_gives_the_mean_of_the_word_pieces_of_the_definition(
+    small_bert: tuple[BackboneSpec, Path], definition: Any
+) -> None:
     spec, folder = small_bert
+    published = definition(read_tensors(folder), "bert.")
     x = noise(spec, 4, seed=3)
     with torch.inference_mode():
         found = load_bert(folder, spec)(torch.from_numpy(x)).numpy()
     for row, vector in zip(x, found, strict=True):
-        hidden = slow_bert(published(folder), row[row != PAD])
+        hidden = slow_bert(published, row[row != PAD])
         np.testing.assert_allclose(vector, hidden[1:-1].mean(axis=0), atol=1e-4)
 
 
