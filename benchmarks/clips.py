@@ -1,6 +1,6 @@
 """A real clip in, clips of 15 s and 30 fps that are cheap or dear to decode out."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -23,6 +23,18 @@ def make_clips(source: Path, folder: Path) -> list[Path]:
         "made-1080p-8M.mp4": (spread, 1920, 1080, 8_000_000),
     }
     return [_write(folder / name, *how) for name, how in made.items()]
+
+
+def make_short(source: Path, folder: Path, lengths_s: Sequence[int]) -> list[Path]:
+    """The first seconds of a clip at 320 x 180, one file a length; a shorter source is repeated."""
+    with av.open(str(source)) as container:
+        rate = float(container.streams.video[0].average_rate or FPS)
+        frames = list(container.decode(video=0))
+    found = []
+    for length_s in lengths_s:
+        taken = [frames[round(i * rate / FPS) % len(frames)] for i in range(length_s * FPS)]
+        found.append(_write(folder / f"made-{length_s}s.mp4", taken, 320, 180, 400_000))
+    return found
 
 
 def _pan(frame: VideoFrame, width_px: int, height_px: int) -> Iterator[VideoFrame]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-SCRIPTS = ("index_build", "inference_threads", "pool_size", "recommend", "startup")
+SCRIPTS = ("concurrency", "index_build", "inference_threads", "memory", "pool_size", "recommend", "startup")
 
 
 def run(script: str, *arguments: str) -> str:
