@@ -9,7 +9,8 @@ from model.media.child import Decoder
 from model.media.streams import VideoStreams
 from service import recommender
 from service.recommender import Query, Ranked, Stopwatch
-from service.schemas import Options, Recommendation, Result, Segment, VideoSeen
+from service.schemas.options import Options
+from service.schemas.recommendation import Recommendation, Result, Segment, VideoSeen
 from service.serving import Serving
 
 

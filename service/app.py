@@ -19,7 +19,8 @@ from service.keys import Keyring, load_keys
 from service.links import Links
 from service.logs import RequestLog
 from service.routes import admin, docs, health, jobs, page, recommend, samples, tracks
-from service.schemas import Options, Problem
+from service.schemas.health import Problem
+from service.schemas.options import Options
 from service.serving import Current
 from service.settings import Settings
 from service.stores.jobs import JobStore

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from model.backbones.loaded import Backbones
 from model.errors import ReindexRunning
-from service.schemas import Job, JobError
+from service.schemas.jobs import Job, JobError
 from service.serving import Current
 from service.stores.jobs import JobStore, now
 

@@ -13,7 +13,8 @@ from model.errors import BadOptions, NotFound
 from service.deps import Parts, PartsDep, needs
 from service.jobs import Build
 from service.routes.responses import errors
-from service.schemas import Job, ReindexRequest, SnapshotEntry, SnapshotList
+from service.schemas.jobs import Job, ReindexRequest
+from service.schemas.snapshots import SnapshotEntry, SnapshotList
 
 router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(needs("admin"))])
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from service.deps import Parts, PartsDep, any_key
 from service.errors import problem
 from service.routes.responses import errors
-from service.schemas import Ready, Version
+from service.schemas.health import Ready, Version
 
 router = APIRouter(tags=["health"])
 

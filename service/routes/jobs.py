@@ -4,7 +4,7 @@ from fastapi import APIRouter, Depends
 
 from service.deps import PartsDep, needs
 from service.routes.responses import errors
-from service.schemas import Job
+from service.schemas.jobs import Job
 
 router = APIRouter(prefix="/v1", tags=["jobs"], dependencies=[Depends(needs("admin"))])
 

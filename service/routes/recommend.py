@@ -10,7 +10,8 @@ from service.answers import answer
 from service.deps import PartsDep, needs
 from service.recommender import Stopwatch
 from service.routes.responses import errors
-from service.schemas import Options, Recommendation
+from service.schemas.options import Options
+from service.schemas.recommendation import Recommendation
 from service.uploads import receive
 
 router = APIRouter(tags=["recommend"], dependencies=[Depends(needs("recommend"))])

@@ -9,7 +9,7 @@ from model.errors import NotFound
 from service.deps import PartsDep, needs
 from service.ranges import file_answer
 from service.routes.responses import errors
-from service.schemas import Sample, SampleList
+from service.schemas.samples import Sample, SampleList
 
 router = APIRouter(prefix="/v1", tags=["samples"], dependencies=[Depends(needs("recommend"))])
 

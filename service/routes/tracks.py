@@ -12,7 +12,8 @@ from service.answers import media_urls
 from service.deps import Parts, PartsDep, ServingDep, may_hear, needs
 from service.ranges import file_answer
 from service.routes.responses import errors
-from service.schemas import Facets, MediaLink, MediaLinksRequest, Range, Track, TrackPage
+from service.schemas.asked import Range
+from service.schemas.tracks import Facets, MediaLink, MediaLinksRequest, Track, TrackPage
 from service.serving import Serving
 
 router = APIRouter(prefix="/v1", tags=["tracks"])

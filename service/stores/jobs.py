@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from model.artifact import write_json
 from model.errors import NotFound
-from service.schemas import Job, JobError
+from service.schemas.jobs import Job, JobError
 
 _ID = re.compile(r"[0-9a-f]{32}")
 

@@ -30,7 +30,7 @@ import playwright
 import pytest
 from markdown_it import MarkdownIt
 
-from service.schemas import Problem
+from service.schemas.health import Problem
 
 pytestmark = [
     pytest.mark.slow,

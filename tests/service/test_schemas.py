@@ -5,7 +5,7 @@ import pytest
 
 from index_builder.search import Filters
 from model.errors import BadOptions
-from service.schemas import Options
+from service.schemas.options import Options
 
 
 def parse(value: Any) -> Options:

@@ -17,7 +17,8 @@ from model.errors import BadOptions, InputError, NotReady
 from yuyin.cli.options import DEFAULT_STORE, AsJson, Store
 
 if TYPE_CHECKING:
-    from service.schemas import Options, Recommendation
+    from service.schemas.options import Options
+    from service.schemas.recommendation import Recommendation
 
 SERVER_TIMEOUT_S = 300
 TITLE_COLUMNS, TABLE_COLUMNS = 28, 112  # figures are never shortened, long titles are
@@ -44,7 +45,7 @@ def recommend(
 
 
 def _options(top_k: int, filters: Path | None) -> "Options":
-    from service.schemas import Options
+    from service.schemas.options import Options
 
     wanted: dict[str, object] = {"top_k": top_k}
     if filters is not None:
@@ -75,7 +76,7 @@ def _here(store: Path, video: Path, options: "Options") -> "Recommendation":
 
 
 def _ask(server: str, key: str | None, video: Path, options: "Options") -> "Recommendation":
-    from service.schemas import Recommendation
+    from service.schemas.recommendation import Recommendation
 
     if urlsplit(server).scheme not in ("http", "https"):
         raise BadOptions(f"--server {server!r} is no address: write http://HOST:PORT")

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from model.errors import NotFound
-from service.schemas import Job
+from service.schemas.jobs import Job
 from service.stores.jobs import JobStore, now
 
 
