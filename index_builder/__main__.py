@@ -20,7 +20,7 @@ from index_builder.build import BuildJob, Progress, build, cores
 from model.backbones.folder import default_models
 from model.backbones.loaded import Backbones
 from model.errors import InputError, YuyinError
-from model.runtime.accelerator import Accelerator, Policy
+from model.runtime.accelerator import Accelerator, Policy, Provider
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,15 +57,22 @@ def _parsed(arguments: Sequence[str] | None) -> BuildJob:
     command.add_argument("--recompute", action="store_true", help="ignore stored features")
     command.add_argument("--processes", type=int, default=cores())
     command.add_argument("--models", type=Path, default=default_models(), help="pretrained networks")
-    command.add_argument("--accelerator", choices=get_args(Policy), default="prefer")
+    default = Accelerator()
+    command.add_argument("--accelerator", choices=get_args(Policy), default=default.policy)
+    command.add_argument("--providers", choices=get_args(Provider), nargs="+", default=default.providers)
+    command.add_argument("--device", type=int, default=default.device, help="which of several GPUs")
+    command.add_argument("--memory-bytes", type=int, help="most memory of the GPU for one network")
     found = parser.parse_args(arguments)
+    accelerator = Accelerator(
+        found.accelerator, tuple(found.providers), found.device, memory_bytes=found.memory_bytes
+    )
     return BuildJob(
         found.pool,
         found.store,
         found.bundle,
         found.recompute,
         processes=max(1, found.processes),
-        backbones=Backbones(found.models, accelerator=Accelerator(found.accelerator)),
+        backbones=Backbones(found.models, accelerator=accelerator),
     )
 
 

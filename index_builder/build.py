@@ -22,7 +22,7 @@ from index_builder.writer import Indexed, keep_bundle, write_snapshot
 from model.backbones.folder import default_models
 from model.backbones.loaded import Backbones
 from model.bundle import Bundle
-from model.errors import BadPool, Corrupt
+from model.errors import BadPool, Corrupt, NoAccelerator, NotInstalled
 from model.features.extractors import identity, without_weights
 from model.features.store import FeatureKey, FeatureStore
 
@@ -90,6 +90,8 @@ def build(job: BuildJob, progress: Callable[[Progress], None]) -> BuildReport:
         BadPool: if the pool cannot be used, or too much of it.
         Corrupt: if the bundle is damaged, or the snapshot did not pass its gate; it is kept to look at.
         Mismatch: if this version cannot run the bundle.
+        NotInstalled: if a pretrained network, or a package that an extractor needs, is not here.
+        NoAccelerator: if a GPU is required and cannot be used, or fails.
     """
     clock = _Clock(progress)
     with lease(job.store):
@@ -115,7 +117,7 @@ def build(job: BuildJob, progress: Callable[[Progress], None]) -> BuildReport:
         computed=embedded.computed,
         reused=embedded.reused,
         skipped=tuple(embedded.skipped),
-        warnings=pool.warnings,
+        warnings=(*pool.warnings, *sorted(embedded.warnings)),
         audio_s=embedded.audio_s,
         wall_s=clock.wall_s,
         timings_s=clock.spent_s,
@@ -177,10 +179,12 @@ class _Embedded:
     reused: int = 0
     audio_s: float = 0.0
     cpu_s: dict[str, float] = field(default_factory=dict)
+    warnings: set[str] = field(default_factory=set)  # each worker has the same to say
 
     def add(self, task: TrackTask, vectors: TrackVectors) -> None:
         """Count one file."""
         self.vectors[task.media_sha256] = vectors
+        self.warnings |= set(vectors.warnings)
         self.computed += bool(vectors.computed)
         self.reused += not vectors.computed
         self.audio_s += vectors.facts.duration_s if vectors.computed else 0.0
@@ -201,6 +205,8 @@ def _embed(job: BuildJob, bundle: Bundle, pool: Pool, clock: _Clock) -> _Embedde
         for done, outcome in enumerate(outcomes, 1):
             task = outcome.task
             value = outcome.value if isinstance(outcome, local.Done) else _lost(task, outcome.reason)
+            if isinstance(value, NoAccelerator | NotInstalled):
+                raise value  # every other file would fail alike
             if isinstance(value, Skipped):
                 failed[task.media_sha256] = value
             else:

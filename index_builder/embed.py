@@ -1,11 +1,13 @@
 """One track in, its features, segment vectors and preview out: what a worker process does."""
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ from index_builder import facts, previews
 from index_builder.reader import Skipped
 from model.backbones.loaded import Backbones
 from model.bundle import Bundle
-from model.errors import MediaError
+from model.errors import MediaError, NoAccelerator, NotInstalled
 from model.features.extractors import MusicExtractor
 from model.features.segments import segment_inputs
 from model.features.sequence import Sequence
@@ -48,6 +50,7 @@ class TrackVectors:
     embeddings: NDArray[np.float32]  # (n, d)
     computed: dict[str, Sequence]  # what was not stored
     cpu_s: dict[str, float]  # per stage: decode, features, facts, preview, tower
+    warnings: tuple[str, ...] = ()  # such as that a GPU cannot be used: nobody reads a worker's log
 
 
 @lru_cache(maxsize=1)
@@ -56,12 +59,40 @@ def _opened(folder: Path, backbones: Backbones) -> tuple[Bundle, dict[str, Music
     return bundle, bundle.music_extractors(bundle.load_profile(backbones, "music"))
 
 
-def embed_track(task: TrackTask) -> TrackVectors | Skipped:
+def embed_track(task: TrackTask) -> TrackVectors | Skipped | NoAccelerator | NotInstalled:
     """Compute what is missing of a track, then its segments' vectors.
 
     Every batch of the music tower is one track, whatever else is in the pool: the same file gives the
-    same bits in every build.
+    same bits in every build. What the machine lacks is returned, not raised: no file is at fault.
     """
+    with _Warnings() as heard:
+        try:
+            found = _embedded(task)
+        except (NoAccelerator, NotInstalled) as error:
+            return error
+    return replace(found, warnings=tuple(heard.said)) if isinstance(found, TrackVectors) else found
+
+
+class _Warnings(logging.Handler):
+    """Keeps what is warned of while it is entered."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one."""
+        self.said.append(record.getMessage())
+
+    def __enter__(self) -> Self:
+        logging.getLogger("yuyin").addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger("yuyin").removeHandler(self)
+
+
+def _embedded(task: TrackTask) -> TrackVectors | Skipped:
     bundle, extractors = _opened(task.bundle, task.backbones)
     track = _Track(task)
     try:

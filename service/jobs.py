@@ -44,7 +44,10 @@ class Build:
         builder = [*python, "index_builder", "build", "--pool", str(self.pool), "--store", str(self.store)]
         chosen = ["--bundle", str(self.bundle), *(["--recompute"] if self.recompute else [])]
         chosen += ["--models", str(self.backbones.models)]
-        chosen += ["--accelerator", self.backbones.accelerator.policy]
+        where = self.backbones.accelerator
+        chosen += ["--accelerator", where.policy, "--device", str(where.device)]
+        chosen += ["--providers", *where.providers]
+        chosen += [] if where.memory_bytes is None else ["--memory-bytes", str(where.memory_bytes)]
         return [*python, "service.leash", *builder, *chosen]
 
 
@@ -97,7 +100,14 @@ class Reindexer:
         return job
 
     def _run(self, build: Build, job: Job) -> None:
-        job = self._change(job, state="running")
+        try:
+            self._finish(build, self._change(job, state="running"))
+        finally:  # whatever nobody foresaw goes to the log; the next reindex may start all the same
+            if self._job is not None and self._job.open:
+                lost = JobError(code="internal", detail="something went wrong inside: see the server's log")
+                self._change(self._job, state="failed", error=lost, ended_at=now())
+
+    def _finish(self, build: Build, job: Job) -> None:
         try:
             outcome = self._build(build.command(), job)
         except OSError as error:

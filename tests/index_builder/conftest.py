@@ -2,7 +2,7 @@
 
 import shutil
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from index_builder.build import BuildJob, BuildReport, build
 from model.artifact import content_id, hash_files, write_json
+from model.backbones.catalogue import AST
+from model.backbones.folder import new_backbone
+from model.backbones.loaded import Backbones
 from model.bundle import recipe_of
+from model.features.extractors import Profile
 from model.features.profiles import load_profile
 from model.grid import Grid
 
@@ -53,13 +57,21 @@ def tower(widths: dict[str, int], seed: int, *, masked: bool, scale: float = 1.0
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def write_bundle(folder: Path, seed: int, *, scale: float = 1.0) -> Path:
-    """`scale` 0 makes a tower that gives one vector for everything."""
+def write_bundle(
+    folder: Path,
+    seed: int,
+    *,
+    scale: float = 1.0,
+    profile: Profile | None = None,
+    music: Collection[str] | None = None,
+) -> Path:
+    """`scale` 0 makes a tower that gives one vector for everything; `music` is what that tower reads."""
     folder.mkdir(parents=True)
-    profile = load_profile("lite")
+    profile = profile or load_profile("lite")
     widths = {
         side: {k: len(e.features) for k, e in getattr(profile, side).items()} for side in ("video", "music")
     }
+    widths["music"] = {k: d for k, d in widths["music"].items() if music is None or k in music}
     widths["text"] = {"text": len(profile.text.features)}
     inputs = {}
     for i, (side, columns) in enumerate(widths.items()):
@@ -119,6 +131,35 @@ def other_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def blind_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_bundle(tmp_path_factory.mktemp("bundle") / "blind", 1, scale=0.0)
+
+
+@pytest.fixture(scope="session")
+def of_paper() -> Callable[..., Path]:
+    """`of_paper(folder, "emotion", models=None)`: a bundle of the profile `paper` with such music inputs."""
+
+    def write(folder: Path, *music: str, models: Path | None = None) -> Path:
+        here = None if models is None else Backbones(models)
+        return write_bundle(folder, 1, profile=load_profile("paper", here, inputs=music), music=music)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def small_ast(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A MODELS folder whose AST is one random matrix over the mean spectrum."""
+    matrix = np.random.default_rng(0).standard_normal((AST.input_shape[1], AST.width)).astype(np.float32)
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["mean"], axes=[1], keepdims=0),
+        helper.make_node("MatMul", ["mean", "w"], ["features"]),
+    ]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["b", *AST.input_shape])
+    features = helper.make_tensor_value_info("features", TensorProto.FLOAT, ["b", AST.width])
+    graph = helper.make_graph(nodes, "ast", [x], [features], [numpy_helper.from_array(matrix, "w")])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    models = tmp_path_factory.mktemp("models")
+    with new_backbone(models, AST, "fp32", {}) as folder:
+        onnx.save(made, folder / "model.onnx")
+    return models
 
 
 @pytest.fixture(scope="session")

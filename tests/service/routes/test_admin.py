@@ -1,4 +1,5 @@
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -6,8 +7,12 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from index_builder import __main__ as builder
 from service.app import create_app
+from service.jobs import Build, Reindexer
+from service.serving import Current
 from service.settings import Settings
+from service.stores.jobs import JobStore
 
 HOST = "http://127.0.0.1:8000"
 
@@ -121,6 +126,40 @@ def test_a_reindex_that_fails_says_why_and_the_old_snapshot_stays(store: Path, t
             assert (job["state"], job["error"]["code"], job["result"]) == ("failed", "bad_pool", None)
         assert client.get("/version").json() == before
         assert client.get("/readyz").json()["status"] == "ready"
+
+
+def test_a_reindex_runs_where_the_server_does(tmp_path: Path) -> None:
+    """As the builder reads its arguments again: the card and its share of memory, not the policy alone."""
+    for chosen in (
+        {},
+        {"accelerator": "require", "accelerator_providers": ("tensorrt", "cuda"), "accelerator_device": 1},
+        {"accelerator": "cpu", "accelerator_memory_bytes": 10**9, "models": tmp_path / "models"},
+    ):
+        settings = Settings(store=tmp_path, **chosen)
+        command = Build(tmp_path, tmp_path, tmp_path, False, settings.backbones).command()
+        job = builder._parsed(command[command.index("index_builder") + 1 :])
+        assert job.backbones == settings.backbones
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_reindex_that_ends_as_nobody_foresaw_does_not_block_the_next(tmp_path: Path) -> None:
+    """Such as by a line that is no JSON, from a library that prints."""
+
+    class Printing(Build):
+        def command(self) -> list[str]:
+            return [sys.executable, "-c", "print('no JSON')"]
+
+    settings = Settings(store=tmp_path)
+    build = Printing(tmp_path, tmp_path, tmp_path, False, settings.backbones)
+    jobs = JobStore(tmp_path)
+    reindexer = Reindexer(jobs, Current(tmp_path, settings.backbones))
+    for _ in range(2):
+        job = reindexer.start(build)
+        reindexer._thread.join(30)  # type: ignore[union-attr]
+        record = jobs.get(job.id)
+        assert record is not None
+        assert record.error is not None
+        assert (record.state, record.error.code) == ("failed", "internal")
 
 
 def test_a_server_that_stops_takes_its_reindex_with_it(store: Path, pool: Path) -> None:
