@@ -212,9 +212,7 @@ class Batcher:
         self._closed = False
         # An executor of one thread owns the network: what the network raises comes back as a value.
         self._owner = ThreadPoolExecutor(1, thread_name_prefix="yuyin-network")
-        self._thread = threading.Thread(target=self._serve, name="yuyin-batches", daemon=True)
-        self._own = {self._thread}
-        self._thread.start()
+        threading.Thread(target=self._serve, name="yuyin-batches", daemon=True).start()
 
     def __call__(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """(b, ...) to (b, d), b >= 0; waits for its turn.
@@ -240,12 +238,14 @@ class Batcher:
         return np.concatenate(call.rows)
 
     def close(self) -> None:
-        """Finish the batch that runs; whoever still waits is told. Any thread may call it, again too."""
+        """Finish the batch that runs, tell whoever still waits, end the threads; does not wait for any of it.
+
+        A finalizer calls it, which runs wherever garbage is collected: on the event loop, or in a thread that
+        holds a lock which the batch needs to end.
+        """
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        if threading.current_thread() not in self._own:  # a finalizer runs wherever garbage is collected
-            self._thread.join()
 
     def _enter(self, call: Call) -> None:
         with self._changed:
@@ -287,10 +287,15 @@ class Batcher:
 
     def _compute(self, shares: Sequence[Share]) -> None:
         """Compute one batch and hand out its rows, or what went wrong."""
-        outcome = self._owner.submit(self._rows, [share.call.x[share.begin : share.end] for share in shares])
+        calls, parts = [each.call for each in shares], [each.call.x[each.begin : each.end] for each in shares]
+        try:
+            outcome = self._owner.submit(self._rows, parts)
+        except RuntimeError as refusal:  # the system gives no thread: its callers would wait for ever
+            self._end(calls, refusal.with_traceback(None))
+            return
         error = outcome.exception()
         if error is not None:
-            self._end([share.call for share in shares], error)
+            self._end(calls, error)
             return
         rows = outcome.result()
         with self._changed:
@@ -302,7 +307,6 @@ class Batcher:
                     share.call.end()
 
     def _rows(self, parts: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
-        self._own.add(threading.current_thread())
         x = np.concatenate(parts) if len(parts) > 1 else parts[0]
         rows = np.asarray(self._network(x), np.float32)
         if rows.shape[:1] != (len(x),):

@@ -8,8 +8,11 @@ import weakref
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from starlette.requests import ClientDisconnect
 
 from index_builder import snapshot as snapshots
 from index_builder.snapshot import Snapshot
@@ -20,11 +23,14 @@ from model.features.extractors import Profile
 from model.features.pretrained import Pretrained
 from model.features.sequence import Sequence
 from model.runtime.graph_network import GraphNetwork
+from model.runtime.network import Network
 from service.batching import Batcher, batched
+from service.workers import CLIENT_LEFT
 
 log = logging.getLogger("yuyin.service")
 
 BATCH_WAIT_MS = 4.0  # of a request that takes hundreds
+CURRENT = "CURRENT"  # in the place of a snapshot's id, where that file cannot be read
 RETRY_S = 30.0  # a refused snapshot is looked at again: its bundle may have been copied in meanwhile
 
 
@@ -44,9 +50,23 @@ class Serving:
 class Refusal:
     """A snapshot that CURRENT names and that cannot be served."""
 
-    snapshot_id: str
+    snapshot_id: str  # or CURRENT
     code: str
     at_s: float  # monotonic
+
+
+class WhileWanted:
+    """A network that computes nothing more for a client that has left; for CPUs, where no `Batcher` looks."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    def __call__(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """(b, ...) to (b, d), b >= 0; raises `ClientDisconnect` if the client has left (`CLIENT_LEFT`)."""
+        left = CLIENT_LEFT.get()
+        if left is not None and left.is_set():
+            raise ClientDisconnect
+        return self._network(x)
 
 
 def open_serving(
@@ -75,7 +95,10 @@ def open_serving(
 
 
 def _shared(profile: Profile, wait_ms: float) -> tuple[Profile, dict[str, str]]:
-    """Warm the picture's networks; on a GPU, requests share their batches. Also says where each runs."""
+    """Warm the picture's networks, make them heed who has left; on a GPU, requests share their batches.
+
+    Also says where each runs.
+    """
     video, devices = dict(profile.video), {}
     for name, extractor in profile.video.items():
         match extractor:
@@ -83,9 +106,12 @@ def _shared(profile: Profile, wait_ms: float) -> tuple[Profile, dict[str, str]]:
                 network.warm()
                 devices[name] = network.provider
                 shared = batched(network, wait_ms)
-                video[name] = extractor.through(shared)
-                if isinstance(shared, Batcher):  # its threads end when the last request has let go of it
+                if isinstance(shared, Batcher):
+                    video[name] = extractor.through(shared)
+                    # its threads end when the last request has let go of it
                     weakref.finalize(video[name], shared.close)
+                else:
+                    video[name] = extractor.through(WhileWanted(shared))
     return replace(profile, video=video), devices
 
 
@@ -135,7 +161,12 @@ class Current:
             again: look at a refused one at once; otherwise only every `RETRY_S`.
         """
         with self._loading:
-            named = snapshots.current(self._store)
+            try:
+                named = snapshots.current(self._store)
+            except (OSError, ValueError) as error:  # the store is away, or what stands there is no text
+                if again or not self._refused_lately(CURRENT):
+                    self._refuse(CURRENT, error)
+                return
             if named is None or (self._serving is not None and named == self._serving.snapshot.id):
                 self._refusal = None
                 return
@@ -144,15 +175,18 @@ class Current:
             try:
                 self._serving = self._open(named)
             except (YuyinError, OSError, ValueError, RuntimeError) as error:
-                code = error.code if isinstance(error, YuyinError) else "corrupt"
-                self._refusal = Refusal(named, code, time.monotonic())
-                log.warning("snapshot refused", extra={"snapshot": named, "code": code, "reason": str(error)})
+                self._refuse(named, error)
                 return
             self._refusal = None
             log.info("snapshot in force", extra={"snapshot": named, "bundle": self._serving.bundle.id})
 
     def _open(self, snapshot_id: str) -> Serving:
         return open_serving(self._store, snapshot_id, self._backbones, batch_wait_ms=self._batch_wait_ms)
+
+    def _refuse(self, snapshot_id: str, error: BaseException) -> None:
+        code = error.code if isinstance(error, YuyinError) else "corrupt"
+        self._refusal = Refusal(snapshot_id, code, time.monotonic())
+        log.warning("snapshot refused", extra={"snapshot": snapshot_id, "code": code, "reason": str(error)})
 
     def _refused_lately(self, snapshot_id: str) -> bool:
         refusal = self._refusal
@@ -175,4 +209,7 @@ class Current:
         """Follow CURRENT until cancelled: `yuyin index activate` may run in another process."""
         while True:
             await asyncio.sleep(every_s)
-            await asyncio.get_running_loop().run_in_executor(loader, self.follow)
+            look = asyncio.get_running_loop().run_in_executor(loader, self.follow)
+            await asyncio.wait({look})
+            if (error := look.exception()) is not None:  # the next snapshot may be a better one
+                log.error("CURRENT could not be followed", exc_info=error)

@@ -75,6 +75,10 @@ class Workers:
             return future.result()
         finally:
             left.set()  # also when the server cancels this wait
+            begun.cancel()
+            # Else an error would hold this frame, and this frame the error with all that the work held of a
+            # video: hundreds of megabytes until somebody collects garbage.
+            del begun, future
 
     def close(self) -> None:
         """Drop what waits, end what runs."""

@@ -8,6 +8,7 @@ from service.deps import Parts, PartsDep, any_key
 from service.errors import problem
 from service.routes.responses import errors
 from service.schemas.health import Ready, Version
+from service.serving import Serving
 
 router = APIRouter(tags=["health"])
 
@@ -24,7 +25,8 @@ async def readyz(request: Request, parts: PartsDep) -> Ready | Response:
 
     `degraded` means that CURRENT names a snapshot that was refused and the one before keeps serving.
     """
-    serving, found = parts.current.peek(), _parts(parts)
+    serving = parts.current.peek()  # once: the first one may come in force meanwhile
+    found = _parts(parts, serving)
     if serving is None:
         detail = "; ".join(f"{name}: {state}" for name, state in found.items() if state != "ok")
         return problem(request, "not_ready", detail, parts=found)
@@ -40,8 +42,8 @@ async def readyz(request: Request, parts: PartsDep) -> Ready | Response:
     )
 
 
-def _parts(parts: Parts) -> dict[str, str]:
-    serving, refusal = parts.current.peek(), parts.current.refusal
+def _parts(parts: Parts, serving: Serving | None) -> dict[str, str]:
+    refusal = parts.current.refusal
     found = {
         "store": "ok"
         if parts.settings.store.is_dir()

@@ -438,6 +438,33 @@ def test_it_may_be_closed_from_within() -> None:
     until(lambda: not own_threads())
 
 
+def test_closing_waits_for_nothing() -> None:
+    """A finalizer may run on the event loop, or in a thread that holds what the batch waits for."""
+    network = Recording()
+    network.gate.clear()
+    batcher = Batcher(network, max_batch=4, wait_ms=1)
+    with callers() as ask:
+        runs = ask(batcher, items(4, 1))
+        network.begun.acquire()
+        batcher.close()
+        assert not runs.done()
+        network.gate.set()
+        np.testing.assert_array_equal(runs.result(SOON_S), 2 * items(4, 1))
+    until(lambda: not own_threads())
+
+
+def test_where_no_thread_can_be_started_callers_are_told() -> None:
+    left = threading.Event()
+    with running(Recording()) as batcher, callers() as ask:
+        batcher._owner.shutdown()  # as the system refuses a thread: RuntimeError from `submit`
+        try:
+            for _ in range(2):
+                with pytest.raises(RuntimeError, match="cannot schedule"):
+                    ask(batcher, items(3), left).result(SOON_S)
+        finally:
+            left.set()
+
+
 class Owner:
     """Whoever holds a batcher, and forgets it."""
 

@@ -89,6 +89,7 @@ def test_who_has_no_key_is_told_how_to_send_one() -> None:
         YuyinError("/srv/secret"),
         tree.Corrupt("/srv/secret/embeddings.npy differs from its snapshot.json: build it again"),
         tree.Mismatch("/srv/secret was trained on other features"),
+        tree.NoAccelerator("cuda failed while it ran /srv/secret/model.onnx (no memory)"),
     ],
 )
 def test_nothing_internal_gets_out(error: Exception, caplog: pytest.LogCaptureFixture) -> None:

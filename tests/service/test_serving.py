@@ -1,14 +1,30 @@
+import asyncio
 import json
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
+from starlette.requests import ClientDisconnect
 
 from index_builder import snapshot as snapshots
+from model.artifact import content_id, write_json
 from model.backbones.loaded import Backbones
 from model.errors import Corrupt, Mismatch, NotFound, NotReady
-from service.serving import Current, open_serving
+from model.features import paper
+from model.features.inception import InceptionFrames
+from model.media.streams import VideoInfo, VideoStreams
+from model.runtime.accelerator import Accelerator
+from model.runtime.graph_network import GraphNetwork
+from service.serving import Current, _shared, open_serving
+from service.workers import CLIENT_LEFT
 
 BACKBONES = Backbones(Path("no-models"))  # the profile of the shipped bundle needs none
 
@@ -125,3 +141,82 @@ def test_a_vanished_current_changes_nothing(both: Any) -> None:
     (both.store / "CURRENT").unlink()
     current.follow()
     assert current.take().snapshot.id == both.old
+
+
+def test_a_current_that_cannot_be_read_changes_nothing_and_is_told(both: Any) -> None:
+    current = Current(both.store, BACKBONES)
+    current.follow()
+    (both.store / "CURRENT").write_bytes(b"\xff\xfe")
+    current.follow()
+    assert current.take().snapshot.id == both.old
+    refusal = current.refusal
+    assert refusal is not None
+    assert (refusal.snapshot_id, refusal.code) == ("CURRENT", "corrupt")
+    current.follow()
+    assert current.refusal is refusal  # said once, not every second
+    (both.store / "CURRENT").write_text(both.old)
+    current.follow()
+    assert current.refusal is None
+
+
+def without_bundle(store: Path, snapshot_id: str) -> str:
+    """A copy that verifies, and whose manifest lacks what every manifest of ours has."""
+    folder = store / "snapshots" / snapshot_id
+    manifest = json.loads((folder / "snapshot.json").read_text())
+    del manifest["bundle"]
+    odd = content_id(manifest)
+    shutil.copytree(folder, store / "snapshots" / odd)
+    write_json(store / "snapshots" / odd / "snapshot.json", manifest)
+    return odd
+
+
+def test_following_goes_on_after_what_nobody_foresaw(both: Any, caplog: pytest.LogCaptureFixture) -> None:
+    current = Current(both.store, BACKBONES)
+    current.follow()
+    (both.store / "CURRENT").write_text(without_bundle(both.store, both.new))
+    with pytest.raises(KeyError):
+        current.follow()
+
+    async def watched() -> None:
+        with ThreadPoolExecutor(1) as loader:
+            watching = asyncio.create_task(current.watch(loader, 0.01))
+            while "could not be followed" not in caplog.text and not watching.done():
+                await asyncio.sleep(0.01)
+            (both.store / "CURRENT").write_text(both.new)
+            while current.take().snapshot.id != both.new and not watching.done():
+                await asyncio.sleep(0.01)
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+
+    asyncio.run(asyncio.wait_for(watched(), 30))
+    assert current.take().snapshot.id == both.new
+
+
+def test_on_a_cpu_nothing_more_is_computed_for_a_client_that_has_left(tmp_path: Path) -> None:
+    weight = numpy_helper.from_array(np.ones((3, 2048), np.float32), "w")
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["mean"], axes=[2, 3], keepdims=0),
+        helper.make_node("MatMul", ["mean", "w"], ["features"]),
+    ]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["b", 3, 299, 299])
+    features = helper.make_tensor_value_info("features", TensorProto.FLOAT, ["b", 2048])
+    graph = helper.make_graph(nodes, "means", [x], [features], [weight])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(made, tmp_path / "model.onnx")
+    network = GraphNetwork(tmp_path / "model.onnx", Accelerator("cpu"))
+    profile = replace(paper.profile(), video={"frames": InceptionFrames(network)})
+    shared, devices = _shared(profile, 1.0)
+    assert devices == {"frames": "cpu"}
+    frames = np.full((3, 299, 299, 3), 255, np.uint8)
+    info = VideoInfo(3.0, 299, 299, 1.0, 0, "h264")
+    video = VideoStreams(frames, np.arange(3.0), np.empty((0, 0, 0), np.uint8), np.empty(0), 0.0, 3.0, info)
+    left = threading.Event()
+    token = CLIENT_LEFT.set(left)
+    try:
+        np.testing.assert_allclose(shared.video["frames"](video).values, 3.0, atol=1e-5)
+        left.set()
+        with pytest.raises(ClientDisconnect):
+            shared.video["frames"](video)
+    finally:
+        CLIENT_LEFT.reset(token)

@@ -1,6 +1,9 @@
 import asyncio
+import gc
 import threading
 import time
+import weakref
+from contextlib import suppress
 
 import pytest
 from starlette.requests import ClientDisconnect
@@ -154,3 +157,49 @@ def test_work_whose_wait_is_cancelled_is_told_so() -> None:
     asyncio.run(stopped())
     workers.close()
     assert told.is_set()
+
+
+def test_waiting_work_whose_wait_is_cancelled_never_begins() -> None:
+    """Its upload is gone by then."""
+    workers, release, ran = Workers(1, 5), threading.Event(), []
+
+    async def stopped() -> None:
+        first = asyncio.create_task(workers.run(lambda: release.wait(10), never))
+        second = asyncio.create_task(workers.run(lambda: ran.append(1), never))
+        await asyncio.sleep(0.05)
+        second.cancel()
+        with suppress(asyncio.CancelledError):
+            await second
+        release.set()
+        assert await first
+        assert await workers.run(lambda: 42, never) == 42  # behind the one that was cancelled
+
+    asyncio.run(stopped())
+    workers.close()
+    assert ran == []
+
+
+def test_nothing_of_failed_work_is_kept_after_its_answer() -> None:
+    """Not by a cycle through its error: the frames of a long video are hundreds of megabytes."""
+
+    class Frames:
+        pass
+
+    workers, kept = Workers(1, 0), []
+
+    def work() -> None:
+        frames = Frames()
+        kept.append(weakref.ref(frames))
+        raise YuyinError("after decoding")
+
+    async def failing() -> None:
+        with suppress(YuyinError):
+            await workers.run(work, never)
+
+    gc.disable()
+    try:
+        asyncio.run(failing())
+        workers.close()  # the thread has let go of it too
+        assert kept[0]() is None
+    finally:
+        gc.enable()
