@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from model.errors import ArtifactError, NotFound, YuyinError
+from model.errors import ArtifactError, NoAccelerator, NotFound, YuyinError
 
 log = logging.getLogger("yuyin.service")
 
@@ -81,6 +81,9 @@ def _said(request: Request, error: YuyinError) -> str:
     if isinstance(error, ArtifactError) and not isinstance(error, NotFound):
         log.warning("refused", extra={"code": error.code, "reason": str(error)})
         return "a part of the store cannot be used: the server's log says which, under this request_id"
+    if isinstance(error, NoAccelerator):
+        log.warning("refused", extra={"code": error.code, "reason": str(error)})
+        return "the accelerator cannot be used: the server's log says why, under this request_id"
     return str(error)
 
 
