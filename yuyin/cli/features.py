@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from yuyin.cli.options import DEFAULT_MODELS, Models, Policy, Processes, Vad, cores
+from yuyin.cli.options import DEFAULT_MODELS, Models, Policy, Processes, Vad, accelerator_of, cores
 from yuyin.cli.progress import bar
 
 if TYPE_CHECKING:
@@ -56,9 +56,8 @@ def extract(
     from model.features.extractors import licence_notes
     from model.features.profiles import load_profile
     from model.features.voice import voice_detector
-    from model.runtime.accelerator import Accelerator
 
-    where = Accelerator(accelerator)
+    where = accelerator_of(accelerator)
     names = [name.strip() for name in extras.split(",") if name.strip()]
     check_extras(names)
     detector = voice_detector(vad)

@@ -12,7 +12,17 @@ from rich.console import Console
 from rich.table import Table
 
 from model.errors import NotFound
-from yuyin.cli.options import DEFAULT_MODELS, DEFAULT_STORE, AsJson, Models, Policy, Processes, Store, cores
+from yuyin.cli.options import (
+    DEFAULT_MODELS,
+    DEFAULT_STORE,
+    AsJson,
+    Models,
+    Policy,
+    Processes,
+    Store,
+    accelerator_of,
+    cores,
+)
 from yuyin.cli.progress import bar
 
 TABLE_COLUMNS = 100  # ids are typed back: never shorten them
@@ -45,12 +55,11 @@ def build(
     from index_builder.build import build as run_job
     from model.backbones.loaded import Backbones
     from model.bundle import shipped_bundle
-    from model.runtime.accelerator import Accelerator
 
     folder = bundle or shipped_bundle()
     for note in _licence_notes(folder):
         typer.echo(f"note: {note}", err=True)
-    backbones = Backbones(models.expanduser(), accelerator=Accelerator(accelerator))
+    backbones = Backbones(models.expanduser(), accelerator=accelerator_of(accelerator))
     job = BuildJob(pool, store, folder, recompute, activate, processes or cores(), backbones)
     with bar("building") as show:
         report = run_job(job, lambda p: show(p.done, p.total) if p.stage == "embed" else None)

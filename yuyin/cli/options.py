@@ -1,10 +1,14 @@
 """Options that several commands share, declared once."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from model.runtime.accelerator import Accelerator
 
 Store = Annotated[
     Path,
@@ -43,3 +47,10 @@ DEFAULT_MODELS = Path("~/.cache/yuyin/models")  # as `--help` shows it
 def cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+def accelerator_of(policy: Literal["require", "prefer", "cpu"]) -> "Accelerator":
+    """Which GPU and how much of it, as YUYIN_ACCELERATOR_* say, under a policy."""
+    from service.settings import read_settings
+
+    return replace(read_settings().backbones.accelerator, policy=policy)
