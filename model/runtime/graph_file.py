@@ -31,6 +31,7 @@ LEADS_TO_TENSORS: dict[str, dict[int, str]] = {
 EXTERNAL_DATA, DATA_LOCATION = 13, 14  # fields of TensorProto
 _VARINT, _BYTES = 0, 2  # wire types; groups, 3 and 4, are none of ONNX's
 _FIXED = {1: 8, 5: 4}  # wire types of so many bytes
+_TAGS = 1 << 32
 
 
 def check_self_contained(graph: Path) -> None:
@@ -67,6 +68,8 @@ def _fields(content: mmap.mmap, at: int, end: int) -> Iterator[tuple[int, int, i
     """Field number, wire type, and where its value begins and ends."""
     while at < end:
         tag, start = _varint(content, at)
+        if tag >= _TAGS:  # onnxruntime's parser drops the bits above, and then knows the field
+            raise ValueError(f"no ONNX: a field of a number that there is not at byte {at}")
         wire = tag & 7
         if wire == _BYTES:
             length, start = _varint(content, start)

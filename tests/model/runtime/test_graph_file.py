@@ -160,3 +160,33 @@ def field(number: int, content: bytes) -> bytes:
         size += bytes([length & 127 | 128])
         length >>= 7
     return bytes([number << 3 | 2]) + size + bytes([length]) + content
+
+
+@pytest.mark.parametrize("high", [1 << 32, 1 << 34, 1 << 35])
+def test_a_field_number_with_bits_that_a_parser_drops_hides_nothing(high: int, tmp_path: Path) -> None:
+    """Of a tag's 35 bits onnxruntime's parser keeps 32, so it knows a field that is of no number here."""
+    ort = pytest.importorskip("onnxruntime")
+    (tmp_path / "secret.bin").write_bytes(np.full(4, 7, np.float32).tobytes())
+    entry = onnx.StringStringEntryProto(key="location", value="secret.bin").SerializeToString()
+    weights = onnx.TensorProto(name="w", dims=[4], data_type=onnx.TensorProto.FLOAT).SerializeToString()
+    weights += tagged((EXTERNAL_DATA << 3 | 2) + high, entry) + varint((DATA_LOCATION << 3) + high) + b"\x01"
+    ends = [onnx.helper.make_tensor_value_info(name, 1, [4]) for name in ("x", "y")]
+    node = onnx.helper.make_node("Add", ["x", "w"], ["y"])
+    graph = onnx.helper.make_graph([node], "g", ends[:1], ends[1:]).SerializeToString()
+    model = onnx.ModelProto(ir_version=8, opset_import=[onnx.helper.make_opsetid("", 17)])
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString() + field(7, graph + field(5, weights)))
+    with pytest.raises(Corrupt, match="no ONNX"):
+        check_self_contained(path)
+    if high < 1 << 35:  # it matters: this is what would have been run
+        session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+        assert session.run(None, {"x": np.zeros(4, np.float32)})[0].tolist() == [7.0] * 4
+
+
+def varint(number: int) -> bytes:
+    low, rest = number & 127, number >> 7
+    return bytes([low | 128]) + varint(rest) if rest else bytes([low])
+
+
+def tagged(tag: int, content: bytes) -> bytes:
+    return varint(tag) + varint(len(content)) + content
