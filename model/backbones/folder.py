@@ -44,7 +44,8 @@ class Backbone:
             BadOptions: for an unknown name.
             NotInstalled: if nothing lies there.
             Corrupt: if a file is missing or differs from the manifest.
-            Mismatch: if it was made for another version of our pre- and post-processing.
+            Mismatch: if it was made for another version of our pre- and post-processing, or is of another
+                precision than its place says.
         """
         spec = spec_of(name)
         folder = models / name / precision
@@ -56,14 +57,15 @@ class Backbone:
                 "or point YUYIN_MODELS to where it is"
             )
         manifest = read_manifest(folder, MANIFEST, verify=verify)
-        if manifest.get("schema_version") != SCHEMA_VERSION or _id(manifest) != manifest.get("id"):
+        if not _intact(manifest):
             raise Corrupt(
                 f"{folder / MANIFEST} was changed, or made by another version: export the backbone again"
             )
-        if (manifest["name"], manifest["version"]) != (spec.name, spec.version):
+        found = tuple(manifest.get(key) for key in ("name", "version", "precision"))
+        if found != (spec.name, spec.version, precision):
             raise Mismatch(
-                f"{folder} holds {manifest['name']}@{manifest['version']}, this version wants "
-                f"{spec.name}@{spec.version}: export it again"
+                f"{folder} holds {found[0]}@{found[1]} ({found[2]}), this version wants "
+                f"{spec.name}@{spec.version} ({precision}): export it again"
             )
         return cls(folder, spec, manifest)
 
@@ -114,6 +116,11 @@ def new_backbone(
         replace(aside, place)
 
 
-def _id(manifest: dict[str, Any]) -> str:
-    """As JSON gives tuples back as lists, of what was read."""
-    return content_id({key: value for key, value in manifest.items() if key != "id"})
+def _intact(manifest: dict[str, Any]) -> bool:
+    """Is it of this schema and its own id's; as JSON gives tuples back as lists, of what was read."""
+    try:
+        found = content_id({key: value for key, value in manifest.items() if key != "id"})
+    except ValueError:  # half a surrogate pair
+        return False
+    known = manifest.get("schema_version") == SCHEMA_VERSION and isinstance(manifest.get("source", {}), dict)
+    return known and found == manifest.get("id")

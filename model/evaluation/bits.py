@@ -52,6 +52,8 @@ def measure(folder: Path, full: Profile, fewer: Profile, *, processes: int, bar:
         BadDataset: if it has no media, or media were changed or lost since its features were made.
     """
     dataset = Dataset.open(folder)
+    if any((dataset.pairs[name] == "").any() for name in ("video_path", "music_path")):
+        raise BadDataset(f"{folder} has pairs without media to run over: name a dataset that has all of them")
     work = work_of(folder, fewer)
     views = work / pairs_id(dataset)
     of_full, of_fewer = (

@@ -104,13 +104,14 @@ def recorded(models: Path, names: Sequence[str], precision: str) -> Report:
     Raises:
         NotInstalled: if one is not there.
         Corrupt: if a file was changed.
-        Mismatch: if a manifest does not say.
+        Mismatch: if a manifest does not say, or says it of another fp32 than is there.
     """
     return Report(precision, tuple(_recorded(models, name, precision) for name in networks(names)))
 
 
 def _recorded(models: Path, name: str, precision: str) -> Turned:
     backbone = Backbone.open(models, name, precision)
+    _check_made_from(models, backbone)
     figures = backbone.manifest.get("figures", {})
     try:
         cosine = figures["cosine_to_fp32"]
@@ -120,3 +121,16 @@ def _recorded(models: Path, name: str, precision: str) -> Turned:
             f"{backbone.folder} does not say how far its vectors are from fp32: run "
             f"`yuyin models export {name} --precision {precision}` again"
         ) from error
+
+
+def _check_made_from(models: Path, backbone: Backbone) -> None:
+    """Where fp32 is here too, it must be what the fewer bits were made from."""
+    name, made_from = backbone.spec.name, backbone.manifest.get("source", {}).get("backbone")
+    if made_from is None or not (models / name / "fp32").exists():
+        return
+    full = Backbone.open(models, name, "fp32", verify=False).id
+    if full != made_from:
+        raise Mismatch(
+            f"{backbone.folder} was made from the fp32 {made_from}, and {full} is here now: run "
+            f"`yuyin models export {name} --precision {backbone.precision}` again"
+        )

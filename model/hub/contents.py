@@ -11,7 +11,7 @@ from pathlib import Path
 from model.errors import Corrupt
 from model.runtime.graph_file import check_self_contained
 
-LONGEST_HEADER_BYTES = 100_000_000  # as the safetensors library has it
+MOST_READ_BYTES = 10_000_000  # of a header, JSON or text, which are read whole: ours have less than 1 MB
 POINTER = b"version https://git-lfs.github.com/spec/"
 
 
@@ -29,13 +29,19 @@ def check_contents(path: Path) -> None:
             case ".onnx":
                 check_self_contained(path)
             case ".json":
-                json.loads(path.read_text("utf-8"))
+                json.loads(_text(path))
             case ".txt":
-                path.read_text("utf-8")
+                _text(path)
             case _:
                 raise Corrupt(f"{path.name} is of a kind that is not read here")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, struct.error) as error:
         raise Corrupt(f"{path} is no {path.suffix[1:]} file ({error}): fetch or convert it again") from error
+
+
+def _text(path: Path) -> str:
+    if (size := path.stat().st_size) > MOST_READ_BYTES:
+        raise ValueError(f"{size} bytes are too many, the most is {MOST_READ_BYTES}")
+    return path.read_text("utf-8")
 
 
 def _check_safetensors(path: Path) -> None:
@@ -43,7 +49,7 @@ def _check_safetensors(path: Path) -> None:
     size = path.stat().st_size
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
-        if length > min(LONGEST_HEADER_BYTES, size - 8):
+        if length > min(MOST_READ_BYTES, size - 8):
             raise ValueError("it is cut off or something else")
         tensors = json.loads(file.read(length))
     ends = [entry["data_offsets"][1] for name, entry in tensors.items() if name != "__metadata__"]

@@ -12,8 +12,9 @@ from pathlib import Path
 from model.artifact import ASIDE, content_id, new_folder, replace, sha256_of
 from model.backbones.catalogue import BACKBONES, PRECISIONS, BackboneSpec, spec_of
 from model.backbones.folder import Backbone
-from model.errors import ArtifactError, BadOptions, Corrupt
+from model.errors import ArtifactError, BadOptions, Corrupt, NotInstalled
 from model.hub.contents import check_contents
+from model.hub.fetch import FULL
 from model.hub.lock import LOCK, Lock, Pin, PinnedFile
 from model.hub.remote import PICKLES
 from model.hub.sources import (
@@ -54,6 +55,7 @@ def import_folder(
         BadOptions: if the folder is neither, has only pickles, or differs from what is here without `update`.
         Corrupt: if a file is damaged, leads out of the folder, or is not of its kind or what a lock says.
         Mismatch: if an exported backbone is of another version.
+        NotInstalled: if the disk is full.
         StoreLocked: if another pull or import runs.
     """
     if name is None and not (folder / LOCK).exists():
@@ -89,8 +91,13 @@ def _agree(lock: Lock, spec: BackboneSpec, pin: Pin, update: bool) -> None:
     """Refuse to move a pin unasked, or to give it other bytes at all."""
     ours = lock.pins.get(spec.source.repo)
     if ours and ours.revision == pin.revision:
-        for name in ours.files.keys() & pin.files.keys():
-            ours.check(spec.source.repo, name, pin.files[name].sha256)
+        for name, file in pin.files.items():
+            ours.check(spec.source.repo, name, file.sha256)
+        if lost := sorted(ours.files.keys() - pin.files.keys()):
+            raise Corrupt(
+                f"{LOCK} of the folder lacks {', '.join(lost)} of {spec.source.repo} at {pin.revision[:8]}, "
+                "which is pinned here: pull the folder again with this version of YuYin"
+            )
     elif ours and not update:
         raise BadOptions(
             f"{spec.name} is pinned to {ours.revision} here, and the folder brings {pin.revision}: "
@@ -181,10 +188,18 @@ def _id_here(models: Path, name: str, precision: str) -> str | None:
 
 
 def _copy(path: Path, copy: Path, folder: Path) -> None:
-    """The file behind a link counts only if it lies in the folder too."""
+    """The file behind a link counts only if it lies in the folder too; `NotInstalled` if the disk is full."""
     real = path.resolve()
     if not real.is_relative_to(folder.resolve()):
         raise Corrupt(f"{path} leads out of {folder}: copy the file itself there, as `cp -L` does")
     if not real.is_file():
         raise Corrupt(f"{path} is no file: copy the folder again")
-    shutil.copyfile(real, copy)
+    try:
+        shutil.copyfile(real, copy)
+    except OSError as error:  # it names the file that is read
+        if error.errno not in FULL:
+            raise
+        raise NotInstalled(
+            f"no space is left for the {real.stat().st_size / 1e6:.1f} MB of {path.name}: free some, or name "
+            "another folder with --models"
+        ) from error

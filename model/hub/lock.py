@@ -41,8 +41,8 @@ class Pin:
     files: dict[str, PinnedFile]
 
     def check(self, repo: str, name: str, sha256: str) -> None:
-        """Raises `Corrupt` with both hashes if a file is not the one that was pinned."""
-        pinned = self.files[name].sha256
+        """Raises `Corrupt` with both hashes if a file is not the one that was pinned, if one was."""
+        pinned = self.files[name].sha256 if name in self.files else sha256
         if sha256 != pinned:
             raise Corrupt(
                 f"{name} of {repo} at {self.revision[:8]} has sha256 {sha256}, but {LOCK} recorded {pinned}: "
@@ -68,7 +68,7 @@ class Lock:
             if written["schema_version"] != SCHEMA_VERSION:
                 raise ValueError(f"schema {written['schema_version']}")
             pins = {str(repo): _pin(facts) for repo, facts in written["sources"].items()}
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise Corrupt(
                 f"{path} cannot be used ({error}): put it back from a backup, or move the folder away "
                 "and pull again"
@@ -93,4 +93,6 @@ def _pin(facts: Mapping[str, Any]) -> Pin:
     ]
     if odd or not files or not REVISION.fullmatch(facts["revision"]):
         raise ValueError(f"revision {facts['revision']!r}, files {odd}")
+    if not str(facts["licence"]).isprintable():  # it is printed, and an escape would be a terminal's command
+        raise ValueError(f"licence {facts['licence']!r}")
     return Pin(facts["revision"], str(facts["asked"]), str(facts["licence"]), files)

@@ -160,10 +160,13 @@ def _prepare(models: Path, spec: BackboneSpec, commit: Commit) -> Path:
     place = source_folder(models, spec.name, commit.revision)
     if place.exists() and not aside.exists():
         place.rename(aside)
-    shutil.rmtree(place, ignore_errors=True)
+    if place.exists():
+        shutil.rmtree(place)
     aside.mkdir(parents=True, exist_ok=True)
     for path in aside.iterdir():
-        if path.name not in spec.source.files:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name not in spec.source.files:
             path.unlink()
     missing = sum(commit.files[name].size - size_of(aside / name) for name in spec.source.files)
     if missing > (free := shutil.disk_usage(aside).free):

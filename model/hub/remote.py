@@ -76,11 +76,16 @@ class Hub:
             self._session().timeout = TIMEOUT_S  # its default is to wait for ever
         except (ValueError, ImportError, self._http.InvalidURL) as error:
             raise BadOptions(f"the proxy that is set is of no use ({error}): mend or unset it") from error
+        except OSError as error:
+            raise BadOptions(
+                f"SSL_CERT_FILE or SSL_CERT_DIR names certificates that cannot be read ({error}): mend or "
+                "unset it"
+            ) from error
 
     @property
     def endpoint(self) -> str:
-        """Where it is."""
-        return str(self._api.endpoint)
+        """Where it is, as it may be said: without a mirror's user and password."""
+        return re.sub("//[^/]*@", "//", str(self._api.endpoint))
 
     def commit(self, repo: str, revision: str) -> Commit:
         """Resolve a branch, tag, `refs/pr/N` or commit.
@@ -95,8 +100,7 @@ class Hub:
             if not COMMIT.fullmatch(found) or (COMMIT.fullmatch(revision) and found != revision):
                 raise ValueError(f"commit {found}")
             files = {file.rfilename: _remote_file(file) for file in info.siblings}
-            card = info.card_data.get("license") if info.card_data else None
-        licence = ", ".join(card) if isinstance(card, list) else card
+            licence = _licence(info.card_data.get("license")) if info.card_data else None
         return Commit(repo, found, revision, licence, files)
 
     def conversion(self, base: Commit, names: Collection[str]) -> Commit | None:
@@ -122,7 +126,7 @@ class Hub:
 
     def _history(self, commit: Commit) -> list[str]:
         """Commits up to this one, newest first; the library's own call knows no timeout."""
-        address = f"{self.endpoint}/api/models/{commit.repo}/commits/{commit.revision}"
+        address = f"{self._api.endpoint}/api/models/{commit.repo}/commits/{commit.revision}"
         with self._plainly(commit.repo, commit.asked):
             answer = self._session().get(address, headers=self._headers())
             self._library.utils.hf_raise_for_status(answer)
@@ -142,7 +146,9 @@ class Hub:
             Interrupted: if the connection breaks, now or while the bytes are read.
             NotInstalled, NotFound: as `commit` does.
         """
-        url = self._library.hf_hub_url(commit.repo, name, revision=commit.revision, endpoint=self.endpoint)
+        url = self._library.hf_hub_url(
+            commit.repo, name, revision=commit.revision, endpoint=self._api.endpoint
+        )
         headers = self._headers() | {"Accept-Encoding": "identity"}
         if start:
             headers["Range"] = f"bytes={start}-"
@@ -227,6 +233,12 @@ def _remote_file(file: Any) -> RemoteFile:
     if not isinstance(file.size, int) or file.size < 0 or (sha256 and not SHA256.fullmatch(sha256)):
         raise ValueError(f"size {file.size}, sha256 {sha256}")
     return RemoteFile(file.size, sha256, str(file.blob_id))
+
+
+def _licence(card: Any) -> str | None:
+    """As it may be printed: whoever wrote the card could put a terminal's commands there."""
+    names = card if isinstance(card, list) else [card] if card else []
+    return ", ".join("".join(filter(str.isprintable, str(name))) for name in names) or None
 
 
 def _short(error: Exception) -> str:

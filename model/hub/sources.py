@@ -106,9 +106,10 @@ def writing(models: Path) -> Iterator[None]:
     models.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(models / "lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreLocked(f"another pull or import is writing to {models}: wait for it to end") from error
         yield
-    except BlockingIOError as error:
-        raise StoreLocked(f"another pull or import is writing to {models}: wait for it to end") from error
     finally:
         os.close(descriptor)

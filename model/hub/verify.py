@@ -44,6 +44,9 @@ def _verify(lock: Lock, spec: BackboneSpec) -> Iterator[Checked]:
     exported = [each for each in PRECISIONS if (models / spec.name / each).exists()]
     yield from _verify_sources(models, spec, pin, needed=not exported)
     yield from (_verify_backbone(models, spec, pin, precision) for precision in exported)
+    for left in sorted((models / spec.name).glob(f"{ASIDE}*")):
+        said = "an unfinished export: remove this if none is running"
+        yield Checked(f"{spec.name}/{left.name}", "spare", *_measured(left), said)
     if not exported:
         how = f"`yuyin models export {spec.name}`" if pin else "`yuyin models pull paper`"
         yield Checked(f"{spec.name}/fp32", "absent" if pin else "missing", 0, 0, f"run {how}")
@@ -86,6 +89,9 @@ def _checked(models: Path, part: str, check: Callable[[Path], str]) -> Checked:
         said = check(folder)
     except ArtifactError as error:
         return Checked(part, "changed", *_measured(folder), str(error))
+    except OSError as error:  # what else is there may be whole
+        said = f"cannot be read ({error}): check the disk, remove the folder, and pull or import it again"
+        return Checked(part, "changed", *_measured(folder), said)
     return Checked(part, "whole", *_measured(folder), said)
 
 

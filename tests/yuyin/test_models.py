@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from model.backbones.catalogue import AST, BACKBONES, BERT, INCEPTION
+from model.backbones.folder import new_backbone
 from model.errors import BadOptions, NotInstalled, YuyinError
 from yuyin.cli import main
 from yuyin.cli.app import app
@@ -104,6 +105,7 @@ def test_what_only_runs_is_verified_without_its_checkpoint(
         (["import", "."], BadOptions, "--as"),
         (["import", ".", "--as", "resnet"], BadOptions, "resnet"),
         (["export", "ast", "--calibrate", __file__], BadOptions, "--precision int8"),
+        (["export", "chinese-bert-wwm", "--precision", "int8"], BadOptions, "runs as fp32 always"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -136,6 +138,13 @@ def test_an_export_needs_its_checkpoint_and_its_packages(
         main()
     assert left.value.code == 2
     assert "pip install" in capsys.readouterr().err
+
+
+def test_what_hears_is_not_calibrated_with_videos(models: Path) -> None:
+    with new_backbone(models, AST, "fp32", {}) as folder:
+        (folder / "model.onnx").write_bytes(b"graph")
+    words = ("--precision", "int8", "--calibrate", __file__)
+    assert "networks that look at pictures" in refused(BadOptions, "export", AST.name, *words)
 
 
 @pytest.mark.slow

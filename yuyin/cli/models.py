@@ -74,11 +74,12 @@ def pull(
     for source in sources:
         for note in source.notes:
             typer.echo(f"note: {note}", err=True)
+    if not as_json:
+        _say_licences(sources)
     ids = export_sources(at, sources) if export else {}
     if as_json:
         typer.echo(json.dumps([_described(source, ids.get(source.name)) for source in sources]))
         return
-    _say_licences(sources)
     ready = len(ids) == len(sources)
     then = f"yuyin features extract DATASET --profile {profile}" if ready else "yuyin models export NAME"
     typer.echo(f"{at}: {len(sources)} networks pulled, {len(ids)} ready\nnext: {then}")

@@ -1,6 +1,7 @@
 """When fewer bits are refused, and what an export's own record says of them."""
 
 import json
+import shutil
 from collections.abc import Callable
 from math import nan
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from model.artifact import write_json
 from model.backbones.catalogue import AST, BERT, INCEPTION, OF_PROFILE
-from model.backbones.folder import new_backbone
+from model.backbones.folder import Backbone, new_backbone
 from model.errors import Corrupt, Mismatch, NotInstalled
 from model.evaluation.paired import Difference
 from model.evaluation.precision import (
@@ -130,6 +131,18 @@ def test_a_manifest_without_figures_is_no_proof(
     write(AST, facts=facts)
     with pytest.raises(Mismatch, match=f"yuyin models export {AST.name} --precision int8"):
         recorded(tmp_path, [AST.name], "int8")
+
+
+def test_figures_of_another_fp32_are_no_proof(tmp_path: Path, write: Callable[..., Path]) -> None:
+    """As after a pull of newer weights, which makes fp32 anew."""
+    full = Backbone.open(tmp_path, AST.name, write(AST, "fp32").name).id
+    write(AST, facts={"source": {"backbone": full}} | figures(0.999, 0.99, 8))
+    assert recorded(tmp_path, [AST.name], "int8").refused is None
+    write(AST, "fp32", {"source": {"revision": "newer"}})
+    with pytest.raises(Mismatch, match=f"{full}.* `yuyin models export {AST.name} --precision int8` again"):
+        recorded(tmp_path, [AST.name], "int8")
+    shutil.rmtree(tmp_path / AST.name / "fp32")
+    assert recorded(tmp_path, [AST.name], "int8").refused is None, "a server has no fp32"
 
 
 def test_a_changed_figure_is_refused(tmp_path: Path, write: Callable[..., Path]) -> None:

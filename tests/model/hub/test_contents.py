@@ -79,3 +79,12 @@ def test_json_text_and_pointers(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data)
         with pytest.raises(Corrupt, match=words):
             check_contents(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["config.json", "vocab.txt", "model.safetensors"])
+def test_what_would_be_read_into_memory_whole_is_no_larger_than_it_need_be(tmp_path: Path, name: str) -> None:
+    size, path = 11_000_000, tmp_path / name
+    text = b"{}".ljust(size)
+    path.write_bytes(struct.pack("<Q", size) + text if name.endswith("safetensors") else text)
+    with pytest.raises(Corrupt, match=name):
+        check_contents(path)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from model.artifact import read_manifest, write_json
 from model.backbones.catalogue import AST, BACKBONES, BERT, INCEPTION
 from model.backbones.folder import Backbone, new_backbone
-from model.errors import BadOptions, Corrupt, YuyinError
+from model.errors import BadOptions, Corrupt, Mismatch, NotInstalled, YuyinError
 from model.hub.imported import import_folder
 from model.hub.installed import list_models
 from model.hub.lock import LOCK, Lock
@@ -254,6 +255,59 @@ def test_the_same_revision_with_other_bytes_is_refused_with_both_hashes(models: 
     assert theirs in said
 
 
+def test_a_folder_cannot_take_a_pin_away(models: Path, carried: Path) -> None:
+    """The same revision with fewer files: what it does not list would be free from then on."""
+    import_folder(models, carried)
+    for keep in ("config.json", "model.safetensors"):
+        harm_lock(carried, lambda pin, keep=keep: pin.update(files={keep: pin["files"][keep]}))  # type: ignore[misc]
+        said = refused(Corrupt, models, carried, update=True)
+        assert "preprocessor_config.json" in said
+        shutil.copy(models / LOCK, carried / LOCK)
+    shutil.rmtree(carried / "sources")
+    harm_lock(carried, lambda pin: pin.update(files={"x.json": pin["files"]["config.json"]}))
+    assert "model.safetensors" in refused(Corrupt, models, carried, update=True)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"source": None},
+        {"source": ["x"]},
+        {"source": {"revision": "\ud800"}},
+        {"name": ...},
+        {"version": 2},
+        {"precision": "int8"},
+    ],
+    ids=str,
+)
+def test_a_manifest_that_fits_its_own_id_may_still_be_odd(
+    models: Path, carried: Path, facts: dict[str, Any]
+) -> None:
+    """Anybody can compute that id."""
+    folder = carried / EXPORTED
+    manifest = {**json.loads((folder / "backbone.json").read_text()), **facts, "id": ...}
+    manifest = {key: value for key, value in manifest.items() if value is not ...}
+    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    found = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    (folder / "backbone.json").write_text(json.dumps(manifest | {"id": found}))
+    with pytest.raises((Corrupt, Mismatch)):
+        import_folder(models, carried)
+    assert not (models / EXPORTED).exists()
+    assert [each.state for each in list_models(carried) if each.name == AST.name] == ["broken"]
+    assert [line.state for line in verify_models(carried, [AST.name])] == ["whole", "changed"]
+
+
+def test_a_full_disk_is_named_as_what_it_is(models: Path, carried: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(NotInstalled, match=r"no space is left for .*model.safetensors.* --models"):
+            import_folder(models, carried)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(models.rglob("*.safetensors"))
+
+
 def test_another_export_replaces_ours_only_when_asked(models: Path, carried: Path) -> None:
     import_folder(models, carried)
     shutil.rmtree(carried / AST.name)
@@ -289,6 +343,28 @@ def test_verify_sees_a_graph_that_reads_other_files(models: Path, carried: Path)
     keep_weights_outside(models)
     (line,) = [line for line in verify_models(models, [AST.name]) if line.part == EXPORTED]
     assert (line.state, "another file" in line.said) == ("changed", True)
+
+
+def test_verify_goes_on_after_a_file_that_the_disk_does_not_give(models: Path, carried: Path) -> None:
+    import_folder(models, carried)
+    weights = models / "sources" / AST.name / TODAY / "model.safetensors"
+    weights.unlink()
+    weights.symlink_to("/proc/self/mem")  # at whose beginning nothing can be read
+    if not weights.is_file():
+        pytest.skip("no /proc")
+    source, exported = verify_models(models, [AST.name])
+    assert (source.state, "check the disk" in source.said) == ("changed", True)
+    assert exported.state == "whole"
+
+
+def test_verify_names_what_a_killed_export_left(models: Path, carried: Path) -> None:
+    import_folder(models, carried)
+    left = models / AST.name / ".part-0123"
+    left.mkdir()
+    (left / "traced.onnx").write_bytes(GRAPH)
+    (line,) = [line for line in verify_models(models, [AST.name]) if line.state == "spare"]
+    assert (line.part, line.size) == (f"{AST.name}/.part-0123", len(GRAPH))
+    assert "remove" in line.said
 
 
 def test_verify_says_from_what_an_export_was_made(models: Path, carried: Path) -> None:

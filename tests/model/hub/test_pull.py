@@ -16,7 +16,7 @@ from model.artifact import read_manifest
 from model.backbones.catalogue import AST, BACKBONES, BERT, INCEPTION
 from model.errors import BadOptions, Corrupt, NotFound, NotInstalled, StoreLocked, YuyinError
 from model.hub import fetch
-from model.hub.lock import LOCK
+from model.hub.lock import LOCK, Lock
 from model.hub.sources import writing
 
 pytest.importorskip("huggingface_hub")
@@ -78,6 +78,32 @@ def test_what_is_pulled_is_what_the_hub_has(models: Path, fake_hub: Any) -> None
         "evil.txt",
         "evil.json",
     } == set()
+
+
+def test_a_file_that_the_lock_does_not_list_yet_is_added(models: Path, fake_hub: Any) -> None:
+    """As of a version of YuYin that wanted fewer files."""
+    first = pull(models, fake_hub, BERT.name)[0]
+    lock = json.loads((models / LOCK).read_text())
+    for name in ("vocab.txt", "model.safetensors"):
+        fewer = json.loads(json.dumps(lock))
+        del fewer["sources"][REPO]["files"][name]
+        (models / LOCK).write_text(json.dumps(fewer))
+        assert pull(models, fake_hub, BERT.name)[0].pin == first.pin
+        assert json.loads((models / LOCK).read_text()) == lock
+
+
+@pytest.mark.parametrize("password", ["sesame", "ses@me"])
+def test_the_password_of_a_mirror_is_used_and_not_said(models: Path, fake_hub: Any, password: str) -> None:
+    from model.hub.pull import pull_sources
+    from model.hub.remote import Hub
+
+    hub = Hub(fake_hub.url.replace("//", f"//me:{password}@"))
+    fake_hub.status = {"/resolve/": 404}
+    with pytest.raises(YuyinError) as raised:
+        pull_sources(models, [BERT.name], lambda *_: None, hub=hub)
+    assert fake_hub.url in str(raised.value)
+    assert "me@" not in str(raised.value)
+    assert all("authorization" in headers for headers in fake_hub.asked("/"))
 
 
 def test_what_is_here_needs_no_network(models: Path, fake_hub: Any) -> None:
@@ -149,7 +175,7 @@ def test_other_bytes_under_a_pinned_commit_are_refused_with_both_hashes(models: 
     assert pull(models, fake_hub, BERT.name)[0].fresh
 
 
-@pytest.mark.parametrize("harm", ["change", "remove", "add", "manifest"])
+@pytest.mark.parametrize("harm", ["change", "remove", "add", "manifest", "folder"])
 def test_a_damaged_source_is_mended_and_only_what_is_damaged_is_asked_for(
     models: Path, fake_hub: Any, harm: str
 ) -> None:
@@ -162,6 +188,11 @@ def test_a_damaged_source_is_mended_and_only_what_is_damaged_is_asked_for(
             (source.folder / "vocab.txt").unlink()
         case "add":
             (source.folder / "stranger.txt").write_bytes(b"?")
+        case "folder":
+            for place in (source.folder / "vocab.txt", source.folder / "strange" / "r"):
+                place.unlink(missing_ok=True)
+                place.mkdir(parents=True)
+                (place / "x").touch()
         case _:
             (source.folder / "source.json").unlink()
     mended = pull(models, fake_hub, BERT.name)[0]
@@ -169,7 +200,7 @@ def test_a_damaged_source_is_mended_and_only_what_is_damaged_is_asked_for(
     assert bytes_below(mended.folder) == before
     paths = [path for _, path, _ in fake_hub.log[log:]]
     assert not [path for path in paths if "safetensors" in path]
-    assert bool([path for path in paths if "vocab.txt" in path]) == (harm in ("change", "remove"))
+    assert bool([path for path in paths if "vocab.txt" in path]) == (harm in ("change", "remove", "folder"))
 
 
 def test_a_cut_connection_is_taken_up_where_it_broke(models: Path, fake_hub: Any) -> None:
@@ -308,7 +339,12 @@ def test_another_licence_is_said(models: Path, fake_hub: Any) -> None:
     fake_hub.repos[REPO].licence = ["cc-by-nc-4.0", "other"]
     source = pull(models, fake_hub, BERT.name)[0]
     assert source.pin.licence == "cc-by-nc-4.0, other"
+    assert Lock.read(models).pins[REPO] == source.pin
     assert "cc-by-nc-4.0, other" in source.notes[0]
+    fake_hub.repos[INCEPTION.source.repo].licence = [1, "mit\x1b[2J\n"]
+    assert pull(models, fake_hub, INCEPTION.name)[0].pin.licence == "1, mit[2J", (
+        "a terminal obeys nothing of it"
+    )
     fake_hub.repos[AST.source.repo].licence = None
     assert pull(models, fake_hub, AST.name)[0].pin.licence == AST.source.licence
 
@@ -408,7 +444,8 @@ def test_two_pulls_at_once_are_one_too_many(models: Path, fake_hub: Any) -> None
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", '{"schema_version": 2}', '{"schema_version": 1, "sources": {"a/b": {}}}']
+    "text",
+    ["", "[]", "[" * 100_000, '{"schema_version": 2}', '{"schema_version": 1, "sources": {"a/b": {}}}'],
 )
 def test_a_lock_that_cannot_be_read_is_not_ignored(models: Path, fake_hub: Any, text: str) -> None:
     models.mkdir()
@@ -423,6 +460,7 @@ def test_a_lock_cannot_name_a_place_outside(models: Path, fake_hub: Any) -> None
     pin = lock["sources"][INCEPTION.source.repo]
     for change in (
         {"revision": "../../x"},
+        {"licence": "mit\x1b[2J"},
         {"files": {"../x.json": pin["files"]["config.json"]}},
         {"files": {}},
     ):
@@ -434,3 +472,8 @@ def test_a_lock_cannot_name_a_place_outside(models: Path, fake_hub: Any) -> None
 
 def test_full_is_what_the_system_calls_full() -> None:
     assert set(fetch.FULL) == {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def test_a_terminal_that_would_block_is_no_other_pull(models: Path) -> None:
+    with pytest.raises(BlockingIOError), writing(models):
+        raise BlockingIOError

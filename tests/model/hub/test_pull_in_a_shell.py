@@ -126,6 +126,16 @@ def test_without_the_train_extra_the_download_stands(models: Path, fake_hub: Any
     assert "3 networks pulled, 0 ready" in out
 
 
+def test_licences_are_said_whatever_becomes_of_the_export(models: Path, fake_hub: Any) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("safetensors")
+    code, out, err = run(models, fake_hub)
+    assert code == 2
+    assert "this checkpoint is not one of" in err, "that of a test is of one number"
+    for spec in BACKBONES.values():
+        assert f"{spec.name}: {spec.source.licence}; {spec.source.about}" in out
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_from_nothing_to_networks_that_run(models: Path, fake_hub: Any, tmp_path: Path) -> None:
@@ -174,6 +184,7 @@ def test_without_huggingface_hub_the_way_out_is_named(models: Path, fake_hub: An
         ("HTTP_PROXY", "http://["),
         ("HTTP_PROXY", "nonsense://x"),
         ("HTTP_PROXY", "http://127.0.0.1:9"),
+        ("SSL_CERT_FILE", "/nowhere/ca.pem"),
     ],
 )
 def test_an_address_that_is_none_is_one_sentence(models: Path, fake_hub: Any, name: str, value: str) -> None:
