@@ -14,6 +14,7 @@ from model.systems.batch import Padded, Prepared, Sequences
 
 Pool = Literal["mean", "mean_std"]
 TINY = torch.finfo(torch.float32).tiny  # below it float32 rounds coarsely, and 1 / x overflows
+ROUNDING = 1e-5  # of a float32 mean over some hundreds of rows, with room
 CHUNKS = 8  # pseudo-tokens that one pooled vector is split into (docs/models.md 3.7)
 
 
@@ -39,7 +40,9 @@ def pool_over_time(x: Tensor, mask: Tensor, pool: Pool) -> Tensor:
     if pool == "mean":
         return mean
     deviation = torch.where(real, x - mean.unsqueeze(1), 0.0)
-    return torch.cat([mean, (deviation.square().sum(1) / rows).sqrt()], dim=1)
+    std = (deviation.square().sum(1) / rows).sqrt()
+    # Of rows that are all alike, what float32 rounds off their mean: noise, which a z-score would blow up.
+    return torch.cat([mean, torch.where(std > ROUNDING * mean.abs(), std, 0.0)], dim=1)
 
 
 class Standardise(nn.Module):

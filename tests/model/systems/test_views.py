@@ -23,6 +23,20 @@ def cut(padded: Padded, rows: int) -> Padded:
     return padded[0][:, :rows], padded[1][:, :rows]
 
 
+@pytest.mark.parametrize("rows", [1, 3, 60, 601])
+def test_what_never_changes_within_a_video_has_no_spread(rows: int) -> None:
+    """Not even that of rounding: a z-score over videos would make it as loud as anything."""
+    values = torch.tensor([0.1, 2.6, -1 / 3, 1e4, 1e-7, 0.0])
+    x, mask = values.expand(2, rows, 6), torch.ones(2, rows, dtype=torch.bool)
+    found = pool_over_time(x, mask, "mean_std")
+    assert torch.equal(found[:, 6:], torch.zeros(2, 6))
+    torch.testing.assert_close(found[:, :6], values.expand(2, 6), rtol=1e-5, atol=0)
+    if rows > 1:
+        moving = x + 0.001 * values.abs() * torch.linspace(-1, 1, rows)[None, :, None]
+        spread = 0.001 * values.abs() * float(torch.linspace(-1, 1, rows).std(correction=0))
+        torch.testing.assert_close(pool_over_time(moving, mask, "mean_std")[0, 6:], spread, rtol=1e-2, atol=0)
+
+
 @pytest.mark.parametrize("pool", ["mean", "mean_std"])
 def test_pools_the_real_rows_only(pool: str) -> None:
     x, mask = ragged(0)
