@@ -86,7 +86,7 @@ run)
     $uv editables --editable '.[cpu]' ;;
 test)
     install_torch
-    say "installing YuYin, training and the test suite (about 1.8 GB on disk with torch)"
+    say "installing YuYin, training and the test suite (about 2.3 GB on disk with torch)"
     $uv editables --editable '.[cpu,train,paper,emobase]' --group dev ;;
 *) fail "unknown set-up '$want': say run or test" ;;
 esac
