@@ -244,6 +244,7 @@ def _lost(task: TrackTask, reason: str) -> Skipped:
 def _tasks(
     job: BuildJob, bundle: Bundle, files: dict[str, PoolTrack], store: FeatureStore, names: dict[str, str]
 ) -> Iterator[TrackTask]:
+    backbones = job.backbones.shared_by(job.processes)
     for media_sha256, track in files.items():
         found = {name: store.get(_key(media_sha256, extractor, bundle)) for name, extractor in names.items()}
         stored = {name: sequence for name, sequence in found.items() if sequence is not None}
@@ -252,7 +253,7 @@ def _tasks(
             name=track.name,
             media_sha256=media_sha256,
             bundle=bundle.folder,
-            backbones=job.backbones.shared_by(job.processes),
+            backbones=backbones,
             store=job.store,
             stored={} if job.recompute else stored,
         )

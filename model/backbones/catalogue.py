@@ -36,6 +36,16 @@ class BackboneSpec:
     source: Source
     source_paper: str
 
+    @property
+    def sees_pictures(self) -> bool:
+        """Whose int8 reads its ranges off real frames."""
+        return len(self.input_shape) == 3
+
+    @property
+    def reads_text(self) -> bool:
+        """Stays fp32: a handful of tags is embedded once, so that fewer bits gain nothing."""
+        return self.input_dtype == "int64"
+
     def described(self) -> dict[str, Any]:
         """What goes into backbone.json and into the graph's metadata."""
         facts = asdict(self)

@@ -81,7 +81,7 @@ def export_as(models: Path, spec: BackboneSpec, source: Path) -> Backbone:
             rename(graph, spec)
             _write(graph, spec, folder)
             check_rows(folder / GRAPH, spec)
-        if spec.input_dtype == "int64":
+        if spec.reads_text:
             check_vocabulary(source / VOCABULARY, spec.preprocessing["vocabulary"])
             shutil.copyfile(source / VOCABULARY, folder / VOCABULARY)
     return Backbone.open(models, spec.name, "fp32")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
-from model.backbones.catalogue import BERT
+from model.backbones.catalogue import spec_of
 from model.backbones.folder import Backbone
 from model.runtime.accelerator import Accelerator
 from model.runtime.network import Network
@@ -36,8 +36,6 @@ class Backbones:
     def load(self, name: str) -> LoadedBackbone:
         """The network called `name`; its session opens when it is first called.
 
-        Text stays fp32: a handful of tags is embedded once, so there is nothing to gain.
-
         Raises:
             BadOptions: for an unknown name.
             NotInstalled: if it is not in the folder at this precision.
@@ -46,6 +44,6 @@ class Backbones:
         """
         from model.runtime.graph_network import GraphNetwork  # onnxruntime: settings do without
 
-        backbone = Backbone.open(self.models, name, "fp32" if name == BERT.name else self.precision)
+        backbone = Backbone.open(self.models, name, "fp32" if spec_of(name).reads_text else self.precision)
         network = GraphNetwork(backbone.graph, self.accelerator)
         return LoadedBackbone(network, backbone.id, backbone.vocabulary)

@@ -15,9 +15,9 @@ COARSE_PX = (3, 9, 27)  # grains of a picture
 def noise(spec: BackboneSpec, count: int, seed: int = 0) -> NDArray[Any]:
     """(count, *spec.input_shape): pictures, spectrograms or ids, by what the backbone takes."""
     rng = np.random.default_rng(seed)
-    if spec.input_dtype == "int64":
+    if spec.reads_text:
         return _texts(rng, count, spec.input_shape[0], spec.preprocessing["vocabulary"])
-    if len(spec.input_shape) == 3:
+    if spec.sees_pictures:
         return _pictures(rng, count, spec.input_shape)
     return _spectrograms(rng, count, spec.input_shape)
 

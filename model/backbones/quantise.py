@@ -77,7 +77,7 @@ def to_int8(models: Path, full: Backbone, inputs: Iterable[NDArray[Any]] | None 
         BadOptions: if there are too few inputs.
         NotInstalled: without the package onnx.
     """
-    pictures = len(full.spec.input_shape) == 3
+    pictures = full.spec.sees_pictures
     if inputs is None:
         if pictures:
             raise BadOptions(

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from model.backbones.catalogue import BERT, spec_of
+from model.backbones.catalogue import spec_of
 from model.backbones.folder import Backbone
 from model.errors import Mismatch
 from model.evaluation.paired import Difference
@@ -74,7 +74,7 @@ class Report:
 
     def _fix(self, blamed: Sequence[Turned]) -> str:
         """Ranges that are read off videos may be read off more of them."""
-        pictures = [each.network for each in blamed if len(spec_of(each.network).input_shape) == 3]
+        pictures = [each.network for each in blamed if spec_of(each.network).sees_pictures]
         if self.precision != "int8" or not pictures:
             return "use fp32"
         return (
@@ -90,7 +90,7 @@ class Report:
 
 def networks(names: Sequence[str]) -> tuple[str, ...]:
     """Those that run with fewer bits: text stays fp32."""
-    return tuple(name for name in names if name != BERT.name)
+    return tuple(name for name in names if not spec_of(name).reads_text)
 
 
 def recorded(models: Path, names: Sequence[str], precision: str) -> Report:

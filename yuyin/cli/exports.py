@@ -33,13 +33,13 @@ def fewer_bits(
     models: Path, name: str, precision: Literal["fp16", "int8"], videos: Sequence[Path] | None
 ) -> "Backbone":
     """The graph of fewer bits that is made from fp32; raises `NotInstalled` without that."""
-    from model.backbones.catalogue import BERT
+    from model.backbones.catalogue import spec_of
     from model.backbones.folder import Backbone
 
-    if name == BERT.name:
+    if spec_of(name).reads_text:
         raise BadOptions(f"{name} runs as fp32 always, since a handful of tags is all it reads: export that")
     full = Backbone.open(models, name, "fp32")
-    if videos and len(full.spec.input_shape) != 3:
+    if videos and not full.spec.sees_pictures:
         raise BadOptions(f"--calibrate is for networks that look at pictures, not {name}: leave it out")
     from model.backbones.quantise import to_fp16, to_int8
     from model.features.calibration import calibration_frames

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from yuyin.cli.options import accelerator_of
 from yuyin.cli.progress import bar
 from yuyin.cli.tables import print_table
 
@@ -27,10 +28,9 @@ def measured(
     from model.evaluation.bits import measure, work_of
     from model.features.extractors import licence_notes
     from model.features.profiles import load_profile
-    from model.runtime.accelerator import Accelerator
     from yuyin.cli.features import filter_bank
 
-    where = Accelerator(policy)
+    where = accelerator_of(policy)
     heard = filter_bank(where)
     full, fewer = (
         load_profile(profile, Backbones(models, each, where).shared_by(processes), heard)
