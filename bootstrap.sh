@@ -2,7 +2,8 @@
 # A bare Debian or Ubuntu machine in, a ready virtual environment (.venv) out.
 #
 #   sh bootstrap.sh run     what `yuyin demo` and `yuyin serve` need (no torch)
-#   sh bootstrap.sh test    the same, plus training, checkers, the test suite, and what it drives: curl and, on Debian, a Chromium
+#   sh bootstrap.sh test    the same, plus training, checkers, the test suite, and what it drives: curl, redis-server, nginx and,
+#                           on Debian, a Chromium
 #
 # A second call with nothing changed returns at once. Versions come from constraints.txt, with hashes.
 set -eu
@@ -26,6 +27,8 @@ find_browser() { command -v chromium || command -v chromium-browser || command -
 if [ "$want" = test ]; then # what some tests drive: the page, and the commands of the docs
     lacking=""
     command -v curl >/dev/null || lacking="curl"
+    command -v redis-server >/dev/null || lacking="$lacking redis-server"
+    command -v nginx >/dev/null || lacking="$lacking nginx-light"
     if ! find_browser >/dev/null; then # Ubuntu's package is a snap, which cannot be driven
         if grep -qx 'ID=debian' /etc/os-release 2>/dev/null; then lacking="$lacking chromium"
         else say "no Chromium here: the tests of the audition page will be skipped"; fi
