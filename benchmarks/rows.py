@@ -69,6 +69,10 @@ class Server:
         """The answer's body; anything but 200 ends the benchmark."""
         return _ask(self.port, "POST", path, body)
 
+    def family(self) -> list[int]:
+        """Process ids of it and all its children."""
+        return list(_family(self.process))
+
     def cpu_s(self) -> float:
         """CPU seconds of it and all its children so far, those included that have ended."""
         ticks = 0

@@ -6,7 +6,7 @@ Stages, in this order: `bundle` (copied into the store), `read` (the pool is lis
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,8 @@ from index_builder.engines import local
 from index_builder.gate import Check
 from index_builder.lease import lease
 from index_builder.reader import Pool, PoolTrack, Skipped, read_pool
+from index_builder.rights.cells import remarks
+from index_builder.rights.versions import merge, open_rights
 from index_builder.snapshot import activate
 from index_builder.writer import Indexed, keep_bundle, write_snapshot
 from model.backbones.folder import default_models
@@ -105,6 +107,8 @@ def build(job: BuildJob, progress: Callable[[Progress], None]) -> BuildReport:
             raise BadPool(f"no track of {job.pool} can be indexed, such as {first.name}: {first.reason}")
         written = write_snapshot(job.store, bundle, embedded.index, embedded.skipped, clock.begin)
         _refuse(written.id, written.checks)
+        # before the index: no track is served, be it for a moment, under a licence older than its catalogue's
+        told = _tell(job.store, pool, [one.track.track_id for one in embedded.index])
         if job.activate:
             clock.begin("activate")
             activate(job.store, written.id)
@@ -117,13 +121,19 @@ def build(job: BuildJob, progress: Callable[[Progress], None]) -> BuildReport:
         computed=embedded.computed,
         reused=embedded.reused,
         skipped=tuple(embedded.skipped),
-        warnings=(*pool.warnings, *sorted(embedded.warnings)),
+        warnings=(*pool.warnings, *told, *sorted(embedded.warnings)),
         audio_s=embedded.audio_s,
         wall_s=clock.wall_s,
         timings_s=clock.spent_s,
         cpu_s=embedded.cpu_s,
         activated=job.activate,
     )
+
+
+def _tell(store: Path, pool: Pool, track_ids: Sequence[str]) -> list[str]:
+    """Take the catalogue's licences in, in force at once whichever index is; returns what to know of them."""
+    before = open_rights(store)
+    return remarks(pool.rights, track_ids, before, merge(store, pool.rights))
 
 
 def _refuse(snapshot_id: str, checks: list[Check]) -> None:

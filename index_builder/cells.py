@@ -4,27 +4,27 @@ import math
 import re
 from dataclasses import dataclass
 
+from index_builder.rights.licence import FACTS as LICENCE_FACTS
 from index_builder.rows import Row
 
 IDENTITY = {"path", "track_id", "external_id"}
 FACTS = {"title", "artist", "genres", "moods", "bpm", "key", "vocals", "explicit"}
-LICENCE = {"licence_id", "platforms", "territories", "account_kinds", "product_link"}
-VALIDITY = {"exclusive_until", "valid_from", "valid_until"}
+RIGHTS = set(LICENCE_FACTS)
 YES, NO = ("true", "yes", "y", "1"), ("false", "no", "n", "0")
+
+
+def rights_columns(rows: list[tuple[int, Row]]) -> frozenset[str]:
+    """The columns of licences that any row has, be it empty."""
+    return frozenset(RIGHTS & {column for _, row in rows for column in row})
 
 
 def odd_columns(rows: list[tuple[int, Row]]) -> list[str]:
     """Warnings about columns that we do not use."""
     columns = {column for _, row in rows for column in row}
     warnings = []
-    unknown = sorted(columns - IDENTITY - FACTS - LICENCE - VALIDITY)
+    unknown = sorted(columns - IDENTITY - FACTS - RIGHTS)
     if unknown:
         warnings.append(f"the catalogue has columns that are not known and not used: {', '.join(unknown)}")
-    rights = sorted(columns & (LICENCE | VALIDITY))
-    if rights:
-        warnings.append(
-            f"rights are not applied by this version, every track may be returned: {', '.join(rights)}"
-        )
     return warnings
 
 
@@ -57,12 +57,19 @@ class Reading:
 
     def flag(self, column: str) -> bool | None:
         """Yes or no."""
+        try:
+            return self.is_yes(column)
+        except ValueError:
+            self._odd(column, self.text(column) or "", "yes or no")
+            return None
+
+    def is_yes(self, column: str) -> bool | None:
+        """The same, where a cell that is neither must not pass for an empty one; raises `ValueError`."""
         text = self.text(column)
         if text is None:
             return None
         if text.lower() not in YES + NO:
-            self._odd(column, text, "yes or no")
-            return None
+            raise ValueError("neither yes nor no")
         return text.lower() in YES
 
     def names(self, column: str) -> tuple[str, ...]:

@@ -31,6 +31,11 @@ def media(store: Path) -> Path:
     return store / "media"
 
 
+def rights(store: Path) -> Path:
+    """Licences and withdrawals: one JSON file a version, with its own CURRENT."""
+    return store / "rights"
+
+
 def preview_file(store: Path, media_sha256: str) -> Path:
     """AAC in MP4, which every browser plays."""
     return media(store) / media_sha256 / PREVIEW

@@ -28,6 +28,13 @@ def pointer(store: Path) -> Iterator[None]:
 
 
 @contextmanager
+def rights(store: Path) -> Iterator[None]:
+    """Hold STORE/rights/lock while a version of the rights is made from the one before; others wait."""
+    with _locked(store / "rights" / "lock", wait=True):
+        yield
+
+
+@contextmanager
 def _locked(path: Path, *, wait: bool) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)

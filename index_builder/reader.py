@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from index_builder.cells import Reading, odd_columns
+from index_builder.cells import Reading, odd_columns, rights_columns
+from index_builder.rights.cells import Faults, read_licence
+from index_builder.rights.licence import NOTHING, Licence
+from index_builder.rights.told import Catalogued
 from index_builder.rows import Row, find_catalogue, read_rows
 from model.artifact import sha256_of
 from model.errors import BadPool
@@ -34,6 +37,7 @@ class PoolTrack:
     key: str | None = None
     vocals: bool | None = None
     explicit: bool | None = None
+    licence: Licence = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Pool:
     tracks: tuple[PoolTrack, ...]  # ascending by track_id, each id once
     skipped: tuple[Skipped, ...]
     warnings: tuple[str, ...]
+    rights: Catalogued = field(default_factory=Catalogued)
 
 
 def read_pool(folder: Path, progress: Callable[[int, int], None]) -> Pool:
@@ -75,21 +80,23 @@ def read_pool(folder: Path, progress: Callable[[int, int], None]) -> Pool:
     catalogue = find_catalogue(root)
     rows = read_rows(catalogue) if catalogue else []
     warnings = odd_columns(rows)
-    described = [_described(root, row, place, warnings) for place, row in rows]
+    faults = Faults(warnings)
+    described = [_described(root, row, place, warnings, faults) for place, row in rows]
     _check_ids(described)
     known = {track.path for track in described}
     bare = [track for track in _bare(root) if track.path not in known]
     tracks, skipped = _hashed([*described, *bare], progress)
+    rights = Catalogued(rights_columns(rows), _licences([*described, *tracks]))
     tracks, twice = _once(tracks)
     if not tracks and not skipped:
         raise BadPool(
             f"{folder} holds no audio file ({' '.join(sorted(AUDIO_SUFFIXES))}): name another folder"
         )
     ordered = sorted(tracks, key=lambda track: track.track_id)
-    return Pool(tuple(ordered), (*skipped, *twice), tuple(warnings))
+    return Pool(tuple(ordered), (*skipped, *twice), tuple(warnings), rights)
 
 
-def _described(root: Path, row: Row, place: int, warnings: list[str]) -> PoolTrack:
+def _described(root: Path, row: Row, place: int, warnings: list[str], faults: Faults) -> PoolTrack:
     """A row of the catalogue; its file need not be there."""
     reading = Reading(row, place, warnings)
     name = reading.text("path")
@@ -114,7 +121,17 @@ def _described(root: Path, row: Row, place: int, warnings: list[str]) -> PoolTra
         key=reading.text("key"),
         vocals=reading.flag("vocals"),
         explicit=reading.flag("explicit"),
+        licence=read_licence(reading, faults.of(place)),
     )
+
+
+def _licences(tracks: Iterable[PoolTrack]) -> dict[str, Licence]:
+    """By track id, of every row that has one, even if its file is missing today; the first row counts."""
+    found: dict[str, Licence] = {}
+    for track in tracks:
+        if track.track_id:
+            found.setdefault(track.track_id, track.licence)
+    return found
 
 
 def _check_ids(described: Iterable[PoolTrack]) -> None:

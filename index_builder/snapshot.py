@@ -215,6 +215,16 @@ def gc(store: Path, *, keep: int = KEEP, also: Collection[str] = ()) -> Collecte
         )
 
 
+def sweep(store: Path) -> int:
+    """Remove what runs that were stopped left half written, and nothing else; returns how much it was.
+
+    Raises:
+        StoreLocked: while a build runs.
+    """
+    with lease(store), pointer(store):
+        return _sweep(store)
+
+
 def _folder(store: Path, snapshot_id: str) -> Path:
     folder = layout.snapshots(store) / snapshot_id
     if not _ID.fullmatch(snapshot_id) or not folder.is_dir():

@@ -106,3 +106,20 @@ def test_it_can_be_read_where_nothing_can_be_written(path: Path) -> None:
         assert sorted(p.name for p in path.parent.iterdir()) == ["catalogue.sqlite"]
     finally:
         path.parent.chmod(0o755)
+
+
+def test_facts_of_one_word_are_coded_as_the_rows_have_them(path: Path) -> None:
+    catalogue = Catalogue.open(path)
+    assert catalogue.coded("artist").codes.tolist() == [-1, 0, -1]
+    assert catalogue.coded("artist") is catalogue.coded("artist")
+    asked = {
+        "artist": ["\u97f3\u4e50 "],
+        "key": ["Dbm"],
+        "vocals": [False],
+        "explicit": [True],
+    }
+    for fact, values in asked.items():
+        assert catalogue.coded(fact).any_of(values).tolist() == [False, True, False], fact
+        assert catalogue.coded(fact).any_of([]).tolist() == [False, False, False]
+    for fact, value in {"artist": "nobody", "key": "D minor", "vocals": True, "explicit": False}.items():
+        assert not catalogue.coded(fact).any_of([value]).any(), fact

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from index_builder.catalogue import Catalogue, TrackFacts, write_catalogue
 from index_builder.gpu_search import LIMIT, GpuSearch
-from index_builder.search import Filters, FlatSearch, Search, eligible, rank
+from index_builder.search import Filters, FlatSearch, Search, eligible, fit, rank, scores_of
 from index_builder.snapshot import SEGMENT
 from model.errors import BadOptions, Mismatch
 from model.grid import Grid
@@ -243,6 +244,51 @@ def test_more_spans_never_overlap_and_go_down(
     assert match.spans[:1] == rank(tracks, query, length_s, top_k=1)[0].spans
 
 
+@DETERMINISTIC
+@given(
+    durations_s=st.lists(DURATIONS, min_size=1, max_size=6),
+    length_s=LENGTHS,
+    seed=st.integers(0, 99),
+    queries=st.sampled_from([1, 2, 7]),
+)
+def test_many_queries_score_a_track_as_one_by_one(
+    durations_s: list[float], length_s: float, seed: int, queries: int
+) -> None:
+    tracks = pool_of(durations_s, seed)
+    asked = unit(np.random.default_rng(seed + 1).standard_normal((queries, DIM)))
+    for track in range(len(durations_s)):
+        slow = [slow_rank(tracks, query, length_s, [track])[0][0] for query in asked]
+        assert scores_of(tracks, track, asked, length_s) == pytest.approx(slow, abs=1.01e-4)
+        assert [fit(tracks, track, query, length_s).score for query in asked] == slow
+
+
+@DETERMINISTIC
+@given(
+    durations_s=st.lists(DURATIONS, min_size=1, max_size=40),
+    length_s=LENGTHS,
+    seed=st.integers(0, 99),
+    directions=st.sampled_from([None, 1, 3]),
+    top_k=st.integers(1, 50),
+    spans=st.integers(1, 3),
+)
+def test_again_is_the_same_and_a_longer_answer_begins_with_the_shorter(
+    durations_s: list[float], length_s: float, seed: int, directions: int | None, top_k: int, spans: int
+) -> None:
+    """Asked first, last, in another process' memory or beside others: the same bits."""
+    tracks = pool_of(durations_s, seed, directions=directions)
+    query = unit(np.random.default_rng(seed + 1).standard_normal(DIM))
+    whole = rank(tracks, query, length_s, top_k=100, spans_per_track=spans)
+    found = rank(tracks, query, length_s, top_k=top_k, spans_per_track=spans)
+    assert found == whole[:top_k]
+    copied = replace(tracks, embeddings=tracks.embeddings.copy(), search=FlatSearch(tracks.embeddings))
+    with ThreadPoolExecutor(4) as threads:
+        asked = [
+            threads.submit(rank, copied, query.copy(), length_s, top_k=top_k, spans_per_track=spans)
+            for _ in range(4)
+        ]
+    assert all(each.result() == found for each in asked)
+
+
 def test_nobody_eligible_gives_nobody() -> None:
     tracks = pool_of([30.0, 40.0], 1)
     assert rank(tracks, tracks.embeddings[0], 6.0, top_k=5, eligible=np.zeros(2, np.bool_)) == []
@@ -290,15 +336,26 @@ FACTS = st.builds(
     bpm=st.sampled_from(BPM),
     genres=st.lists(st.sampled_from(["Rock", "pop", "R&B"]), unique=True).map(tuple),
     moods=st.lists(st.sampled_from(["calm", "happy"]), unique=True).map(tuple),
+    energy=st.sampled_from([None, 0.0, 0.4, 1.0]),
+    artist=st.sampled_from([None, "Ann", " ann", "Bob"]),
+    key=st.sampled_from([None, "A# minor", "Bbm", "C major", "8A"]),
+    vocals=st.sampled_from([None, False, True]),
+    explicit=st.sampled_from([None, False, True]),
 )
 ENDS = st.sampled_from([None, 5.0, 30.0, 60.0, 100.0, 128.5, 500.0])
 BOUNDS = (
     st.just((None, None)) | st.tuples(ENDS, st.none()) | st.tuples(st.none(), ENDS) | st.tuples(ENDS, ENDS)
 )
 IDS = st.lists(st.sampled_from([f"t{i:02d}" for i in range(14)] + ["unknown"]), max_size=6).map(tuple)
+LEVELS = st.sampled_from([(None, None), (0.4, None), (None, 0.4), (0.0, 0.9)])
 FILTERS = st.builds(
     Filters,
     bpm=BOUNDS,
+    energy=LEVELS,
+    artists=st.just(()) | st.lists(st.sampled_from(["ANN", "bob ", "Eve"]), max_size=2).map(tuple),
+    key=st.just(()) | st.lists(st.sampled_from(["b flat minor", "C", "8a"]), max_size=2).map(tuple),
+    vocals=st.sampled_from([None, None, False, True]),
+    explicit=st.sampled_from([None, None, False, True]),
     duration_s=BOUNDS,
     genres=st.just(()) | st.lists(st.sampled_from(["rock", "POP", " R&B ", "jazz"]), max_size=2).map(tuple),
     moods=st.just(()) | st.lists(st.sampled_from(["Calm", "sad"]), max_size=2).map(tuple),
@@ -319,8 +376,14 @@ def passes(track: TrackFacts, filters: Filters) -> bool:
     def any_of(own: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
         return not wanted or bool({one.lower() for one in own} & {one.lower().strip() for one in wanted})
 
+    keys = {"A# minor": "b flat minor", "Bbm": "b flat minor", "C major": "C", "8A": "8a", None: None}
     return (
         within(track.bpm, filters.bpm)
+        and within(track.energy, filters.energy)
+        and any_of((track.artist.strip(),) if track.artist else (), filters.artists)
+        and (not filters.key or keys[track.key] in filters.key)
+        and filters.vocals in (None, track.vocals)
+        and filters.explicit in (None, track.explicit)
         and within(track.duration_s, filters.duration_s)
         and any_of(track.genres, filters.genres)
         and any_of(track.moods, filters.moods)
@@ -334,7 +397,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("catalogues")
 
 
-@settings(DETERMINISTIC, max_examples=120)
+@settings(DETERMINISTIC, max_examples=300)
 @given(facts=st.lists(FACTS, min_size=1, max_size=14), filters=FILTERS, seed=st.integers(0, 9))
 def test_no_excluded_track_is_ever_returned(
     folder: Path, facts: list[dict[str, object]], filters: Filters, seed: int
