@@ -24,8 +24,15 @@
     x ReindexRunning        reindex_running    one reindex at a time
     x Overloaded            overloaded         too many requests in flight
     x StoreLocked           store_locked       another process is writing this store
+    x JobEnded              job_ended          a job that has ended cannot be cancelled
     x NotReady              not_ready          no snapshot is loaded yet
     x NoAccelerator         no_accelerator     a GPU was required and cannot be used
+    x NoSandbox             no_sandbox         a filter of system calls was required and the kernel takes none
+    x DecoderLost           decoder_lost       the decoding process ended, and ended again
+    x DeadlineExceeded      deadline_exceeded  the work took longer than a request may
+    x Draining              draining           this process is about to end and takes nothing new
+  + BodyTooLarge            body_too_large     the body has more bytes than this route takes
+  + UploadTooSlow           upload_too_slow    the body came too slowly to wait for it
   + Refused                 the caller may not do this
     x Unauthenticated       unauthenticated    no key, or an unknown one
     x Forbidden             forbidden          the key lacks the scope, or the host is fenced off
@@ -157,15 +164,26 @@ class ReindexRunning(Busy):
 
 
 class Overloaded(Busy):
-    """Too many requests are in flight."""
+    """Too many requests are in flight; where that is known, `retry_after_s` says when to come again."""
 
     code = "overloaded"
+
+    def __init__(self, message: str, *, retry_after_s: int | None = None) -> None:
+        """The sentence, and whole seconds until a place may be free."""
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class StoreLocked(Busy):
     """Another process is writing this store."""
 
     code = "store_locked"
+
+
+class JobEnded(Busy):
+    """The job has ended: it is too late to cancel it."""
+
+    code = "job_ended"
 
 
 class NotReady(Busy):
@@ -178,6 +196,42 @@ class NoAccelerator(Busy):
     """A GPU was required and cannot be used."""
 
     code = "no_accelerator"
+
+
+class NoSandbox(Busy):
+    """A filter of system calls was required around decoding, and the kernel takes none."""
+
+    code = "no_sandbox"
+
+
+class DecoderLost(Busy):
+    """The decoding process ended in the middle of its work, and ended again; not the fault of a video."""
+
+    code = "decoder_lost"
+
+
+class DeadlineExceeded(Busy):
+    """The work on a request took longer than it may, and was stopped."""
+
+    code = "deadline_exceeded"
+
+
+class Draining(Busy):
+    """This process is about to end: it answers what it has begun and takes nothing new."""
+
+    code = "draining"
+
+
+class BodyTooLarge(YuyinError):
+    """The body of a request has more bytes than its route takes."""
+
+    code = "body_too_large"
+
+
+class UploadTooSlow(YuyinError):
+    """The body of a request came too slowly, or stopped coming."""
+
+    code = "upload_too_slow"
 
 
 class Refused(YuyinError):

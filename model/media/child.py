@@ -3,30 +3,37 @@
 import errno
 import fcntl
 import os
-import signal
+import select
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from model.errors import CannotDecode, VideoTooCostly
+from model.errors import CannotDecode, DecoderLost, VideoTooCostly
 from model.media.container import open_source
-from model.media.sandbox import TOO_COSTLY
+from model.media.sandbox import TOO_COSTLY, Guards, Policy
 from model.media.streams import VideoLimits, VideoRecipe, VideoStreams
-from model.media.wire import MESSAGE_BYTES, pack_job, unpack_answer
+from model.media.wire import ATTEMPT, MESSAGE_BYTES, pack_job, unpack_answer, unpack_guards
 
-_ATTEMPTS = 2  # a fork server that was killed from outside is started again once
+_ATTEMPTS = 3  # a fork server that was killed from outside is started again, twice
 _PATIENCE_S = 10.0  # beyond the child's own alarm
+_LOOK_S = 0.05  # how often a wait looks whether it is still wanted
 _STOP_S = 5.0
+_MOMENT_MS = 1000
 # All that the fork server gets of our environment: a decoder needs no secrets.
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "LANG", "LC_ALL", "TMPDIR")
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+class Unwanted(Exception):
+    """Decoding was stopped, since nobody waits for it any more."""
 
 
 class _ServerGone(Exception):
@@ -39,11 +46,11 @@ class _Server:
     control: socket.socket
 
     @classmethod
-    def start(cls) -> Self:
+    def start(cls, policy: Policy) -> Self:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "model.media.forkserver", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "model.media.forkserver", str(theirs.fileno()), policy],
                 env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
                 | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
                 | _ONE_THREAD,
@@ -52,6 +59,15 @@ class _Server:
                 stdout=subprocess.DEVNULL,
             )
         return cls(process, ours)
+
+    def is_gone(self) -> bool:
+        """Whether it has closed its end; a child that it was about to confine may hold that for a moment."""
+        waiting = select.poll()
+        try:
+            waiting.register(self.control, select.POLLHUP)
+        except ValueError:  # another thread found out first and closed ours
+            return True
+        return bool(waiting.poll(_MOMENT_MS))
 
     def stop(self) -> None:
         self.control.close()
@@ -62,6 +78,10 @@ class _Server:
             self.process.wait()
 
 
+def _always_wanted() -> bool:
+    return False
+
+
 class Decoder:
     """Decodes each video in one forked, confined child; may be called from many threads at once.
 
@@ -69,12 +89,27 @@ class Decoder:
     or the kernel end is `VideoTooCostly`, and one that the decoder crashes is `CannotDecode`.
     """
 
-    def __init__(self, limits: VideoLimits) -> None:
-        """Starts the fork server and does not wait for it."""
+    def __init__(
+        self,
+        limits: VideoLimits,
+        *,
+        sandbox: Policy = "prefer",
+        unwanted: Callable[[], bool] = _always_wanted,
+    ) -> None:
+        """Starts the fork server and does not wait for it.
+
+        Args:
+            limits: what one video may cost.
+            sandbox: whether to decode where the kernel takes no filter of system calls: not (require), or
+                within resource limits alone (prefer).
+            unwanted: asked all the while in the thread that waits; once it is true the child is killed.
+        """
         self._limits = limits
+        self._unwanted = unwanted
+        self._sandbox: Policy = sandbox
         self._lock = threading.Lock()
         self._owner = os.getpid()
-        self._server: _Server | None = _Server.start()
+        self._server: _Server | None = _Server.start(sandbox)
 
     def __enter__(self) -> Self:
         return self
@@ -85,7 +120,7 @@ class Decoder:
         self.close()
 
     def close(self) -> None:
-        """Stop the fork server; children at work finish on their own. Later calls start a new one."""
+        """Stop the fork server, after the children that somebody waits for. Later calls start a new one."""
         with self._lock:
             if self._server is not None and self._owner == os.getpid():
                 self._server.stop()
@@ -99,16 +134,47 @@ class Decoder:
         start_s: float | None = None,
         end_s: float | None = None,
     ) -> VideoStreams:
-        """`model.media.video.read_video` in a child; the arrays of the answer are read-only."""
+        """`model.media.video.read_video` in a child; the arrays of the answer are read-only.
+
+        Args:
+            source: a file or its bytes.
+            recipe: which frames, how large, and whether every frame is wanted for motion.
+            start_s: the part to look at, in seconds from the first frame; None for the beginning.
+            end_s: likewise; None or anything beyond the last frame for the end.
+
+        Raises:
+            MediaError: one of its kinds, by what is wrong with the file.
+            BadOptions: the part is empty or lies behind the end.
+            Unwanted: if nobody waits for it any more.
+            NoSandbox: if a filter of system calls is required and there is none.
+            DecoderLost: if the decoding process was killed from outside, again and again.
+        """
         job = pack_job(recipe, self._limits, start_s, end_s)
-        with _descriptor_of(source, self._limits) as video:
-            for _ in range(_ATTEMPTS):
-                server = self._alive()
-                try:
-                    return self._ask(server, job, video)
-                except _ServerGone:
-                    self._bury(server)
-        raise RuntimeError("the decoding process ends again and again: look at its log and the memory left")
+        with _descriptor_of(source, self._limits) as video, _memory("streams") as memory:
+            answer = self._answer(job, (video, memory))
+            with _settled(memory) as settled:
+                return unpack_answer(answer, settled)
+
+    def guards(self) -> Guards:
+        """What confines a child on this machine: one is started and tries to get out.
+
+        Raises:
+            NoSandbox: if a filter of system calls is required and there is none.
+            DecoderLost: if the decoding process was killed from outside, again and again.
+        """
+        with _memory("video") as video, _memory("streams") as memory:
+            return unpack_guards(self._answer(ATTEMPT, (video, memory)))
+
+    def _answer(self, job: bytes, descriptors: tuple[int, int]) -> bytes:
+        for _ in range(_ATTEMPTS):
+            server = self._alive()
+            try:
+                return self._ask(server, job, descriptors)
+            except _ServerGone:
+                self._bury(server)
+        raise DecoderLost(
+            "the decoding process ends again and again: try again, and look at its log and the memory left"
+        )
 
     def _alive(self) -> _Server:
         with self._lock:
@@ -116,7 +182,7 @@ class Decoder:
                 self._server.control.close()  # we are a fork of the owner, the server stays with the owner
                 self._server = None
             if self._server is None:
-                self._server, self._owner = _Server.start(), os.getpid()
+                self._server, self._owner = _Server.start(self._sandbox), os.getpid()
             return self._server
 
     def _bury(self, server: _Server) -> None:
@@ -126,52 +192,71 @@ class Decoder:
                 self._server = None
                 server.stop()
 
-    def _ask(self, server: _Server, job: bytes, video: int) -> VideoStreams:
-        memory = os.memfd_create("streams", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    def _ask(self, server: _Server, job: bytes, descriptors: tuple[int, int]) -> bytes:
+        """The child's message; leaving early closes our end, which the fork server takes as to kill it."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        try:
-            with ours:
-                with theirs:
-                    socket.send_fds(server.control, [job], [theirs.fileno(), video, memory])
-                ours.settimeout(self._limits.max_wall_s + _PATIENCE_S)
-                answer = ours.recv(MESSAGE_BYTES)
-            if not answer:
-                raise _ServerGone
-            if not answer.startswith(b"{"):
-                raise _death(int(answer))
-            memory = _settled(memory)
-            return unpack_answer(answer, memory)
-        except TimeoutError as error:
-            raise VideoTooCostly("decoding hangs: send a proxy, such as 720p H.264") from error
-        except (BrokenPipeError, ConnectionResetError) as error:
-            raise _ServerGone from error
-        finally:
-            os.close(memory)
+        with ours:
+            with theirs, self._lock:  # so that nobody closes the server's socket meanwhile
+                try:
+                    socket.send_fds(server.control, [job], [theirs.fileno(), *descriptors])
+                except OSError as error:
+                    raise _ServerGone from error
+            answer = self._wait(ours)
+        if answer.startswith(b"{"):
+            return answer
+        if not answer and server.is_gone():
+            raise _ServerGone
+        raise _death(answer)
+
+    def _wait(self, ours: socket.socket) -> bytes:
+        ours.settimeout(_LOOK_S)
+        until_s = time.monotonic() + self._limits.max_wall_s + _PATIENCE_S
+        while time.monotonic() < until_s:
+            try:
+                return ours.recv(MESSAGE_BYTES)
+            except TimeoutError:
+                if self._unwanted():
+                    raise Unwanted from None
+            except ConnectionResetError:
+                return b""
+        raise VideoTooCostly("decoding hangs: send a proxy, such as 720p H.264")
 
 
-def _settled(memory: int) -> int:
-    """The descriptor of the same bytes, where no child can change them any more.
+@contextmanager
+def _memory(name: str) -> Iterator[int]:
+    """A file in memory, of this process and whoever is handed its descriptor."""
+    descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _settled(memory: int) -> Iterator[int]:
+    """A descriptor of the same bytes, where no child can change them any more.
 
     The kernel refuses to seal (EBUSY) while it holds pages of the file itself, such as on their way into its
     lists; it waits for them a while, and one in a hundred seals was seen to wait. Then a copy will do.
     """
     try:
         fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK)
-        return memory
     except OSError as error:
         if error.errno != errno.EBUSY:
             raise
-    copy = os.memfd_create("streams", os.MFD_CLOEXEC)
-    size_bytes, done = os.fstat(memory).st_size, 0
-    while sent := os.sendfile(copy, memory, done, size_bytes - done):
-        done += sent
-    os.close(memory)
-    return copy
+    else:
+        yield memory
+        return
+    with _memory("copy") as copy:
+        size_bytes, done = os.fstat(memory).st_size, 0
+        while sent := os.sendfile(copy, memory, done, size_bytes - done):
+            done += sent
+        yield copy
 
 
-def _death(exit_code: int) -> VideoTooCostly | CannotDecode:
-    """Why a child ended without an answer; negative codes are signals."""
-    if exit_code < 0 and signal.Signals(-exit_code) in TOO_COSTLY:
+def _death(answer: bytes) -> VideoTooCostly | CannotDecode:
+    """Why a child ended, from its exit code, negative for signals, or from whatever a hostile one said."""
+    if answer in {b"%d" % -number for number in TOO_COSTLY}:
         return VideoTooCostly(
             "decoding takes more time or memory than is allowed: send a proxy, such as 720p H.264"
         )
@@ -185,11 +270,8 @@ def _descriptor_of(source: Path | bytes, limits: VideoLimits) -> Iterator[int]:
         if not isinstance(source, bytes):
             yield file.fileno()
             return
-        memory = os.memfd_create("video", os.MFD_CLOEXEC)
-        try:
+        with _memory("video") as memory:
             data = memoryview(source)
             while data:
                 data = data[os.write(memory, data) :]
             yield memory
-        finally:
-            os.close(memory)

@@ -32,6 +32,9 @@ _DEMUXERS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,eac3,flac,flv,gif,"
     "matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,mxf,ogg,tta,w64,wav,wv"
 )
+# There is no protocol called none: nothing that a file names can be opened, whatever demuxer would like to.
+# MOV may say that its samples lie in another file (dref); off is FFmpeg's own default, said here to stay.
+_OPTIONS = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "none", "enable_drefs": "0"}
 _LENIENT_PYAV = 19  # from this major version on titles that are not UTF-8 need no option, and there is none
 STILL = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image  # cover art
 
@@ -73,9 +76,8 @@ def open_container(file: BinaryIO, kind: Literal["video", "audio"]) -> Iterator[
     file.seek(0)
     head = file.read(HEAD_BYTES)
     file.seek(0)
-    options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "none"}
     try:
-        container = _open(file, options)
+        container = _open(file)
     except MemoryError:
         raise
     except (FFmpegError, ValueError) as error:
@@ -84,10 +86,10 @@ def open_container(file: BinaryIO, kind: Literal["video", "audio"]) -> Iterator[
         yield container
 
 
-def _open(file: BinaryIO, options: dict[str, str]) -> InputContainer:
+def _open(file: BinaryIO) -> InputContainer:
     if int(av.__version__.split(".")[0]) < _LENIENT_PYAV:
-        return av.open(file, "r", container_options=options, metadata_errors="replace")
-    return av.open(file, "r", container_options=options)
+        return av.open(file, "r", container_options=_OPTIONS, metadata_errors="replace")
+    return av.open(file, "r", container_options=_OPTIONS)
 
 
 def _why_not_opened(file: BinaryIO, head: bytes) -> NotMedia | Encrypted | CannotDecode:

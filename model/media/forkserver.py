@@ -5,23 +5,29 @@ the service. Our own loop rather than multiprocessing's: that one imports the pa
 child, which a console script, `python -c` or a server's worker do not survive.
 """
 
+import ctypes
+import gc
 import io
 import os
 import signal
 import socket
 import sys
 import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from importlib import import_module
 from pkgutil import walk_packages
 from select import select
+from typing import cast
 
 import av
 
 from model.errors import VideoTooCostly, YuyinError
-from model.media.sandbox import confine
+from model.media.sandbox import Guards, Policy, attempts, confine, die_with_parent, leave_network
+from model.media.seccomp import Filter, decoder_filter
 from model.media.streams import VideoLimits, VideoRecipe
 from model.media.video import read_video_file
-from model.media.wire import MESSAGE_BYTES, pack_error, pack_streams, unpack_job
+from model.media.wire import ATTEMPT, MESSAGE_BYTES, pack_error, pack_guards, pack_streams, unpack_job
 
 _TOO_MUCH_MEMORY = "decoding takes more memory than is allowed: send a proxy, such as 720p H.264"
 _DESCRIPTORS = 3  # a job brings the answer's socket, the video, the memory for the pictures
@@ -31,28 +37,74 @@ _PIXEL = bytes.fromhex(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Cage:
+    """What a child is confined by beside its own limits; made once, before any video is here."""
+
+    policy: Policy
+    calls: Filter | None
+    off_network: bool
+    libc: ctypes.CDLL
+
+    def close(self, limits: VideoLimits, keep: tuple[int, ...]) -> Guards:
+        """Confine this process; what is possible in it nevertheless has not been tried."""
+        return Guards(confine(limits, keep, self.calls, self.policy), self.off_network, ())
+
+
+@dataclass(frozen=True, slots=True)
+class _Children:
+    """At work, by process id, with the socket through which the service hears of each."""
+
+    answers: dict[int, socket.socket] = field(default_factory=dict)
+    left: set[int] = field(default_factory=set)  # killed, since nobody waits for them, and not dead yet
+
+    def sockets(self) -> list[int]:
+        return [answer.fileno() for child, answer in self.answers.items() if child not in self.left]
+
+    def kill_unwanted(self, ready: list[int]) -> None:
+        """The service sends nothing on these: one that can be read was closed, so nobody waits any more."""
+        for child, answer in self.answers.items():
+            if child not in self.left and answer.fileno() in ready:
+                os.kill(child, signal.SIGKILL)  # not reaped yet, so the id is still its own
+                self.left.add(child)
+
+    def report_dead(self) -> None:
+        """Tell whoever waits how its child ended; children that answered are no longer waited for."""
+        while self.answers:
+            child, status = os.waitpid(-1, os.WNOHANG)
+            if child == 0:
+                return
+            self.left.discard(child)
+            with self.answers.pop(child) as answer:
+                try:
+                    answer.send(b"%d" % os.waitstatus_to_exitcode(status))
+                except OSError:
+                    continue
+
+
 def main() -> None:
-    """Serve jobs until the other end of the socket is closed."""
+    """Serve jobs until the other end of the socket is closed, then until nobody waits for a child."""
     control = socket.socket(fileno=int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which then closes the socket
     _preload()
+    cage = _Cage(cast(Policy, sys.argv[2]), decoder_filter(), leave_network(), ctypes.CDLL(None))
+    gc.collect()
+    gc.freeze()  # else a collection in a child touches, and so copies, every page that has an object
     woken, waker = os.pipe()
     os.set_blocking(waker, False)
     os.set_blocking(woken, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
-    answers: dict[int, socket.socket] = {}  # by process id
-    ends = [control.fileno(), woken]
-    while True:
+    children, serving = _Children(), True
+    while serving or children.answers:
+        ends = [woken, *children.sockets()] + ([control.fileno()] if serving else [])
         ready, _, _ = select(ends, [], [])
         if woken in ready:
             os.read(woken, 4096)
-            _report_dead(answers)
+            children.report_dead()
+        children.kill_unwanted(ready)
         if control.fileno() in ready:
-            message, descriptors, _, _ = socket.recv_fds(control, MESSAGE_BYTES, _DESCRIPTORS)
-            if not message:
-                return
-            _start(message, descriptors, answers)
+            serving = _accept(control, children, cage)
 
 
 def _preload() -> None:
@@ -63,36 +115,34 @@ def _preload() -> None:
     read_video_file(io.BytesIO(_PIXEL), VideoRecipe(), VideoLimits())
 
 
-def _start(message: bytes, descriptors: list[int], answers: dict[int, socket.socket]) -> None:
+def _accept(control: socket.socket, children: _Children, cage: _Cage) -> bool:
+    """Start a child for the next job; False if there will be none any more."""
+    message, descriptors, _, _ = socket.recv_fds(control, MESSAGE_BYTES, _DESCRIPTORS)
+    if not message:
+        return False
     answer = socket.socket(fileno=descriptors[0])
-    child = os.fork()
+    server, child = os.getpid(), os.fork()
     if child == 0:
-        _decode_and_exit(message, answer, *descriptors[1:])
+        die_with_parent(cage.libc, server)
+        _answer_and_exit(message, answer, descriptors[1], descriptors[2], cage)
     for descriptor in descriptors[1:]:
         os.close(descriptor)
-    answers[child] = answer
+    children.answers[child] = answer
+    return True
 
 
-def _report_dead(answers: dict[int, socket.socket]) -> None:
-    """Tell whoever waits how its child ended; children that answered are no longer waited for."""
-    while answers:
-        child, status = os.waitpid(-1, os.WNOHANG)
-        if child == 0:
-            return
-        with answers.pop(child) as answer:
-            try:
-                answer.send(b"%d" % os.waitstatus_to_exitcode(status))
-            except OSError:
-                continue
-
-
-def _decode_and_exit(message: bytes, answer: socket.socket, video: int, memory: int) -> None:
+def _answer_and_exit(message: bytes, answer: socket.socket, video: int, memory: int, cage: _Cage) -> None:
     """The child's whole life; never returns."""
     code = 1
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        answer.send(_decode(message, video, memory, keep=(answer.fileno(), video, memory)))
+        keep = (answer.fileno(), video, memory)
+
+        def close(limits: VideoLimits) -> Guards:
+            return cage.close(limits, keep)
+
+        answer.send(_attempt(close) if message == ATTEMPT else _decode(message, video, memory, close))
         code = 0
     except BaseException:
         traceback.print_exc()  # a fault of ours: the service sees only the exit code
@@ -100,11 +150,19 @@ def _decode_and_exit(message: bytes, answer: socket.socket, video: int, memory: 
         os._exit(code)
 
 
-def _decode(message: bytes, video: int, memory: int, keep: tuple[int, ...]) -> bytes:
+def _attempt(close: Callable[[VideoLimits], Guards]) -> bytes:
+    try:
+        guards = close(VideoLimits())
+        return pack_guards(Guards(guards.calls_filtered, guards.off_network, attempts()))
+    except YuyinError as error:
+        return pack_error(error)
+
+
+def _decode(message: bytes, video: int, memory: int, close: Callable[[VideoLimits], Guards]) -> bytes:
     recipe, limits, start_s, end_s = unpack_job(message)
     try:
         with os.fdopen(video, "rb") as file:
-            confine(limits, keep)
+            close(limits)
             streams = read_video_file(file, recipe, limits, start_s=start_s, end_s=end_s)
             return pack_streams(streams, memory)
     except MemoryError:

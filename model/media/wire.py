@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import BadOptions, CannotDecode, MediaError, YuyinError
+from model.errors import BadOptions, CannotDecode, MediaError, NoSandbox, YuyinError
+from model.media.sandbox import Guards
 from model.media.streams import VideoInfo, VideoLimits, VideoRecipe, VideoStreams
 
 MESSAGE_BYTES = 1 << 16  # more than any job or answer without its pictures
@@ -24,6 +25,7 @@ _ARRAYS = {
     "motion_times_s": ("<f8", 1),
 }
 _ALIGN = 64
+ATTEMPT = b"attempt"  # in the place of a job: try what a decoder must not be able to do
 
 
 def pack_job(recipe: VideoRecipe, limits: VideoLimits, start_s: float | None, end_s: float | None) -> bytes:
@@ -36,6 +38,19 @@ def unpack_job(message: bytes) -> tuple[VideoRecipe, VideoLimits, float | None, 
     """The inverse of `pack_job`."""
     job = json.loads(message)
     return VideoRecipe(**job["recipe"]), VideoLimits(**job["limits"]), job["start_s"], job["end_s"]
+
+
+def pack_guards(guards: Guards) -> bytes:
+    """What a confined child found."""
+    return json.dumps(asdict(guards)).encode()
+
+
+def unpack_guards(message: bytes) -> Guards:
+    """The inverse of `pack_guards`; or raise the error that the child met."""
+    answer = json.loads(message)
+    if "error" in answer:
+        raise _error(answer)
+    return Guards(bool(answer["calls_filtered"]), bool(answer["off_network"]), tuple(answer["possible"]))
 
 
 def pack_error(error: YuyinError) -> bytes:
@@ -75,7 +90,7 @@ def unpack_answer(message: bytes, memory: int) -> VideoStreams:
 
 
 def _error(answer: dict[str, Any]) -> YuyinError:
-    kinds: list[type[YuyinError]] = [BadOptions, *MediaError.__subclasses__()]
+    kinds: list[type[YuyinError]] = [BadOptions, NoSandbox, *MediaError.__subclasses__()]
     return {kind.code: kind for kind in kinds}[answer["error"]](str(answer["message"]))
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from model.media.child import Decoder
+    from model.media.sandbox import Guards
     from model.media.streams import VideoStreams
 
 FRAMES, SIDE_PX, FPS = 12, 64, 25
@@ -91,6 +92,32 @@ def confinement(_: Path) -> Finding:
             return Finding("ok", "a decoding process cannot take more memory than its limit")
     fix = "this kernel ignores RLIMIT_AS: limit the memory of the whole service, in a container or a unit"
     return Finding("degraded", f"a video was decoded although {TINY_BYTES:,} bytes were allowed", fix)
+
+
+def sandbox(store: Path) -> Finding:
+    """What keeps a decoder in that a hostile file has conquered: one is started and tries to get out."""
+    from model.media.child import Decoder
+    from model.media.streams import VideoLimits
+    from yuyin.doctor.serving import settings_or_defaults
+
+    with Decoder(VideoLimits()) as decoder:
+        return judge_guards(decoder.guards(), required=settings_or_defaults(store).sandbox == "require")
+
+
+def judge_guards(guards: "Guards", *, required: bool) -> Finding:
+    """The filter of system calls is the guard that counts; the network namespace is one more wall."""
+    held = ["demuxers and protocols listed", "resource limits"]
+    held += ["system calls filtered"] if guards.calls_filtered else []
+    held += ["no network"] if guards.off_network else []
+    found = ", ".join(held)
+    if guards.possible:
+        found += f"; a decoder could still {', '.join(guards.possible)}"
+    if guards.calls_filtered and not guards.possible:
+        return Finding("ok", found)
+    fix = "allow seccomp to this container (the default profiles of Docker and Podman do)"
+    if required:
+        return Finding("missing", found, f"{fix}; until then uploads are refused, see YUYIN_SANDBOX")
+    return Finding("degraded", found, fix)
 
 
 def video(_: Path) -> Finding:
@@ -235,6 +262,7 @@ GROUP = Group(
         Check("FFmpeg", ffmpeg),
         Check("H.264 and AAC", house_clip),
         Check("memory limit", confinement),
+        Check("sandbox", sandbox),
         Check("other cuts", video, REINSTALL, unanswered="degraded"),
         Check("music", music, REINSTALL, unanswered="degraded"),
     ),

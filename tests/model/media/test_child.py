@@ -1,3 +1,4 @@
+import contextvars
 import gc
 import json
 import mmap
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 
 from model import errors
-from model.media.child import Decoder, _settled
+from model.media.child import Decoder, Unwanted, _settled
 from model.media.streams import VideoLimits, VideoRecipe
 from model.media.video import read_video
 from model.media.wire import pack_streams, unpack_answer
@@ -155,9 +156,96 @@ def test_a_fork_server_that_is_killed_is_started_again(clip):
             assert same(decoder.read_video(clip, RECIPE), first)
 
 
+def test_killing_the_fork_server_in_the_middle_fails_no_request(costly):
+    with Decoder(LIMITS) as decoder, ThreadPoolExecutor(4) as pool:
+        expected = decoder.read_video(costly, RECIPE)
+        server = fork_server()
+        reading = [pool.submit(decoder.read_video, costly, RECIPE) for _ in range(4)]
+        wait_until(lambda: children(server))
+        orphans = children(server)
+        os.kill(orphans[0], signal.SIGSTOP)  # it would never end by itself
+        os.kill(server, signal.SIGKILL)
+        assert all(same(answer.result(60), expected) for answer in reading)
+        wait_until(lambda: not any(map(running, orphans)))
+
+
+def running(pid):
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def test_a_child_that_nobody_waits_for_is_killed(costly):
+    left, first = threading.Event(), contextvars.ContextVar("first", default=False)
+
+    def unwanted():
+        return left.is_set() and first.get()  # asked in the thread that waits
+
+    def begin():
+        first.set(True)
+        return decoder.read_video(costly, RECIPE)
+
+    with Decoder(LIMITS, unwanted=unwanted) as decoder, ThreadPoolExecutor(2) as pool:
+        decoder.read_video(costly, RECIPE, end_s=0.04)
+        server = fork_server()
+        wait_until(lambda: not children(server))
+        working = pool.submit(contextvars.copy_context().run, begin)
+        wait_until(lambda: children(server))
+        (child,) = children(server)
+        os.kill(child, signal.SIGSTOP)  # it would never end by itself
+        other = pool.submit(decoder.read_video, costly, RECIPE)
+        left.set()
+        with pytest.raises(Unwanted):
+            working.result(5)
+        wait_until(lambda: not running(child))
+        assert other.result(30).frames.size  # and no other is
+
+
+def test_nothing_is_left_of_a_service_that_was_killed(costly):
+    script = (
+        "import threading, time\n"
+        + SCRIPT.replace(
+            "with Decoder(VideoLimits()) as decoder:", "decoder = Decoder(VideoLimits())\nif True:"
+        )
+    ).format(path=str(costly))
+    service = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL)
+    wait_until(lambda: any(map(children, children(service.pid))))
+    (server,) = children(service.pid)
+    (child,) = children(server)
+    os.kill(child, signal.SIGSTOP)
+    service.kill()
+    service.wait()
+    wait_until(lambda: not running(child) and not running(server))
+
+
+def test_children_that_somebody_waits_for_end_before_the_fork_server(costly):
+    decoder = Decoder(LIMITS)
+    decoder.read_video(costly, RECIPE, end_s=0.04)
+    server = fork_server()
+    wait_until(lambda: not children(server))
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(decoder.read_video, costly, RECIPE)
+        wait_until(lambda: children(server))
+        decoder.close()
+        assert working.result(1).frames.size
+
+
+@pytest.mark.parametrize("said", [b"", b"-9", b"-99999", b"1", b"root:x:0:0", b"[]", b"{", b"{}"])
+def test_whatever_a_conquered_child_says_is_an_error_of_its_video(clip, said, monkeypatch):
+    with Decoder(LIMITS) as decoder:
+        decoder.read_video(clip, RECIPE, end_s=0.1)
+        server = fork_server()
+        with monkeypatch.context() as patched:
+            patched.setattr(decoder, "_wait", lambda *_: said)
+            with pytest.raises((errors.CannotDecode, errors.VideoTooCostly)):
+                decoder.read_video(clip, RECIPE)
+        assert fork_server() == server  # it is not taken for dead either
+        assert decoder.read_video(clip, RECIPE).frames.size
+
+
 def test_a_fork_server_that_cannot_live_is_a_fault_of_ours_not_of_the_video(clip, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with Decoder(LIMITS) as decoder, pytest.raises(RuntimeError, match="log"):
+    with Decoder(LIMITS) as decoder, pytest.raises(errors.DecoderLost, match="log"):
         decoder.read_video(clip, RECIPE)
 
 
@@ -300,18 +388,19 @@ def test_pictures_that_the_kernel_cannot_seal_are_copied(size_bytes: int) -> Non
     memory = os.memfd_create("pictures", os.MFD_ALLOW_SEALING)
     os.pwrite(memory, data, 0)
     os.ftruncate(memory, max(1, size_bytes))
-    with mmap.mmap(memory, 0) as held:  # a writable map makes sealing fail as pages in use do: EBUSY
-        settled = _settled(memory)
+    # a writable map makes sealing fail as pages in use do: EBUSY
+    with mmap.mmap(memory, 0) as held, _settled(memory) as settled:
         held[:1] = bytes([(data[0] if data else 0) ^ 255])  # what a hostile child would do
         assert os.pread(settled, size_bytes, 0) == data
         assert os.fstat(settled).st_size == max(1, size_bytes)
-    os.close(settled)
+    os.close(memory)
 
 
 def test_pictures_that_can_be_sealed_are_not_copied() -> None:
     memory = os.memfd_create("pictures", os.MFD_ALLOW_SEALING)
     os.pwrite(memory, b"x", 0)
-    assert _settled(memory) == memory
+    with _settled(memory) as settled:
+        assert settled == memory
     with pytest.raises(PermissionError):
         os.pwrite(memory, b"y", 0)
     os.close(memory)
