@@ -9,13 +9,14 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from model.media.child import Decoder
-from service.jobs import Reindexer
-from service.keys import Keyring
-from service.links import Link, Links
-from service.serving import Current, Serving
+from service.edge.keys import Keyring
+from service.edge.links import Link, Links
+from service.serving.current import Current, Serving
+from service.serving.rightsbook import Rightsbook
+from service.serving.workers import Workers
 from service.settings import Scope, Settings
-from service.stores.jobs import JobStore
-from service.workers import Workers
+from service.stores.shared import Shared
+from service.work.jobs import Jobs
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,10 @@ class Parts:
     current: Current
     decoder: Decoder
     workers: Workers
-    jobs: JobStore
-    reindexer: Reindexer
+    jobs: Jobs
+    shared: Shared
     links: Links
+    rights: Rightsbook
 
 
 async def _parts(request: Request) -> Parts:

@@ -38,6 +38,7 @@ STATUS: dict[str, tuple[int, str]] = {
     "method_not_allowed": (405, "Method not allowed"),
     "reindex_running": (409, "A reindex is running already"),
     "store_locked": (409, "The store is being written"),
+    "job_ended": (409, "The job has ended already"),
     "corrupt": (409, "This part of the store does not verify"),
     "mismatch": (409, "These parts do not belong together"),
     "range_not_satisfiable": (416, "Range not satisfiable"),
@@ -45,12 +46,26 @@ STATUS: dict[str, tuple[int, str]] = {
     "not_ready": (503, "Not ready yet"),
     "not_installed": (503, "Pretrained weights are missing"),
     "no_accelerator": (503, "The required accelerator cannot be used"),
+    "no_sandbox": (503, "Uploads cannot be decoded safely here"),
+    "decoder_lost": (503, "The decoding process was lost"),
+    "deadline_exceeded": (503, "The answer took too long"),
+    "draining": (503, "This process is about to end"),
+    "body_too_large": (413, "The body is too large"),
+    "upload_too_slow": (408, "The upload came too slowly"),
     "internal": (500, "Internal error"),
 }
 CLIENT_GONE = 499  # nobody reads it; the log line says why a request ended
 
 _BY_STATUS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 416: "range_not_satisfiable"}
-_RETRY_AFTER_S = {"overloaded": 1, "not_ready": 5}
+_RETRY_AFTER_S = {
+    "overloaded": 1,
+    "not_ready": 5,
+    "decoder_lost": 1,
+    "deadline_exceeded": 5,
+    "draining": 1,
+}
+# Whoever is about to end, or stopped reading a body, takes no other request on this connection.
+_CLOSING = frozenset({"draining", "upload_too_slow"})
 
 
 def problem(
@@ -67,7 +82,9 @@ def problem(
     request.state.code = code  # for the log line
     sent = dict(headers or {})
     if code in _RETRY_AFTER_S:
-        sent["Retry-After"] = str(_RETRY_AFTER_S[code])
+        sent.setdefault("Retry-After", str(_RETRY_AFTER_S[code]))
+    if code in _CLOSING:
+        sent["Connection"] = "close"
     if code == "unauthenticated":
         sent["WWW-Authenticate"] = 'Bearer realm="yuyin"'
     body = {"type": f"/docs#{code}", "title": title, "status": status, "detail": detail, "code": code}
@@ -92,7 +109,9 @@ async def _ours(request: Request, error: Exception) -> Response:
     members: dict[str, Any] = getattr(error, "members", {})
     if error.code not in STATUS or error.code == "internal":
         return await _unforeseen(request, error)
-    return problem(request, error.code, _said(request, error), **members)
+    retry_after_s: int | None = getattr(error, "retry_after_s", None)
+    headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+    return problem(request, error.code, _said(request, error), headers=headers, **members)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -102,6 +121,8 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     error = cast(HTTPException, error)
+    if isinstance(error.__cause__, YuyinError):  # FastAPI calls all that goes wrong with a body "parsing"
+        return await _ours(request, error.__cause__)
     code = _BY_STATUS.get(error.status_code, "internal" if error.status_code >= 500 else "bad_request")
     detail = error.detail
     if detail == HTTPStatus(STATUS[code][0]).phrase:

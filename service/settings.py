@@ -6,7 +6,16 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from model.backbones.folder import default_models
@@ -132,10 +141,55 @@ class Settings(BaseSettings):
         ge=0,
         description="How long the frames of a request wait for those of others to share a batch, on a GPU.",
     )
+    unknown_licences: Literal["auto", "return", "exclude"] = Field(
+        default="auto",
+        description="Tracks without licence facts: returned while no track has any (auto), always (return), "
+        "or never (exclude).",
+    )
     follow_s: float = Field(
         default=1.0,
         gt=0,
         description="How often STORE/CURRENT is looked at for a snapshot activated elsewhere.",
+    )
+    processes: int = Field(
+        default=1, ge=1, description="Service processes on this machine; more than one needs `redis_url`."
+    )
+    redis_url: SecretStr | None = Field(
+        default=None,
+        description="Redis that service processes, replicas and workers share, as redis://, rediss:// or "
+        "unix://; with it, jobs are run by `yuyin worker`.",
+    )
+    redis_prefix: str = Field(
+        default="yuyin",
+        pattern=r"^[a-z0-9_-]{1,32}$",
+        description="What every key in Redis begins with; deployments that share one each need their own.",
+    )
+
+    sandbox: Literal["require", "prefer"] = Field(
+        default="require",
+        description="Whether uploads are decoded where the kernel takes no filter of system calls: "
+        "not at all (require), or within resource limits alone (prefer); `yuyin doctor` says what holds.",
+    )
+    deadline_s: float = Field(
+        default=120.0,
+        gt=0,
+        description="Seconds that a request may wait and be worked on once its body is there; then it is "
+        "stopped and answered 429 overloaded (still waiting) or 503 deadline_exceeded.",
+    )
+    upload_idle_s: float = Field(
+        default=15.0,
+        gt=0,
+        description="Seconds without a byte of a body after which it is given up, 408 upload_too_slow.",
+    )
+    upload_bytes_per_s: float = Field(
+        default=16_384,
+        ge=0,
+        description="Mean rate below which a body is given up, measured once `upload_idle_s` have passed.",
+    )
+    drain_s: float = Field(
+        default=30.0,
+        ge=0,
+        description="Seconds after SIGTERM in which begun requests are finished and new ones are refused.",
     )
 
     @property
@@ -156,6 +210,13 @@ class Settings(BaseSettings):
         if self.top_k_default > self.top_k_max:
             raise ValueError("top_k_default is larger than top_k_max")
         return self
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("has to begin with redis://, rediss:// or unix://")
+        return url
 
 
 def read_settings(**given: Any) -> Settings:

@@ -1,8 +1,13 @@
-"""Fixtures that every test may use: real media, and the system's Chromium."""
+"""Fixtures that every test may use: real media, the system's Chromium, and a Redis."""
 
 import os
 import shutil
+import signal
+import socket
+import subprocess
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,3 +88,83 @@ def _is_fault(said: Any) -> bool:
 
 def _is_foreign(asked: str, url: str) -> bool:
     return not asked.startswith((url, "blob:", "data:"))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RedisServer:
+    """`redis-server` on a port and in a folder of its own, which tests may kill, freeze and start again."""
+
+    def __init__(self, program: str, folder: Path) -> None:
+        self._program, self._folder = program, folder
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [
+            self._program,
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ]
+        command += ["--dir", str(self._folder), "--daemonize", "no"]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        end_s = time.monotonic() + 20
+        while time.monotonic() < end_s:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1) as asked:
+                asked.sendall(b"PING\r\n")
+                if asked.recv(16).startswith(b"+PONG"):
+                    return
+            time.sleep(0.02)
+        raise AssertionError("redis-server does not start")
+
+    def kill(self) -> None:
+        """As power loss does it."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGCONT)
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def freeze(self) -> None:
+        """It takes connections and never answers."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGCONT)
+
+
+@pytest.fixture(scope="session")
+def _redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("no redis-server on this machine: apt-get install redis-server")
+    server = RedisServer(program, tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def redis_server(_redis_server: RedisServer) -> RedisServer:
+    """Running and empty when the test begins."""
+    if _redis_server._process is None:
+        _redis_server.start()
+    _redis_server.thaw()
+    with socket.create_connection(("127.0.0.1", _redis_server.port), timeout=5) as asked:
+        asked.sendall(b"FLUSHALL\r\n")
+        assert asked.recv(16).startswith(b"+OK")
+    return _redis_server

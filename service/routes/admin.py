@@ -2,43 +2,42 @@
 
 import re
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Response
+from fastapi.concurrency import run_in_threadpool
 
 from index_builder import snapshot as snapshots
-from model.bundle import shipped_bundle
 from model.errors import BadOptions, NotFound
 from service.deps import Parts, PartsDep, needs
-from service.jobs import Build
 from service.routes.responses import errors
 from service.schemas.jobs import Job, ReindexRequest
 from service.schemas.snapshots import SnapshotEntry, SnapshotList
+from service.stores.shared import SNAPSHOT
+from service.work.reindex import SHIPPED
 
 router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(needs("admin"))])
 
-SHIPPED = "shipped"  # the name of the bundle that lies in the package
 _ID = re.compile(r"[0-9a-f]{8,64}")  # ids are hashes: nothing else reaches the file system
 
 
 @router.post("/reindex", status_code=202, responses=errors(401, 403, 409, 422))
-def reindex(
+async def reindex(
     parts: PartsDep, response: Response, asked: Annotated[ReindexRequest | None, Body()] = None
 ) -> Job:
     """Build the next snapshot in the background and put it in force; requests go on meanwhile.
 
-    What is already in the feature store is not computed again unless `recompute` is true.
+    What is already in the feature store is not computed again unless `recompute` is true. One at a time,
+    whichever process was asked: a second one is answered 409 with the job that runs.
     """
     asked = asked or ReindexRequest()
-    pool, bundle = _pool(parts, asked.pool), _bundle(parts, asked.bundle)
-    build = Build(pool, parts.settings.store, bundle, asked.recompute, parts.settings.backbones)
-    job = parts.reindexer.start(build)
+    settled = {"pool": _pool(parts, asked.pool), "bundle": _bundle(parts, asked.bundle)}
+    job = await parts.jobs.start("reindex", settled | {"recompute": asked.recompute})
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return job
 
 
-def _pool(parts: Parts, name: str | None) -> Path:
+def _pool(parts: Parts, name: str | None) -> str:
     pools = parts.settings.pools
     if not pools:
         raise BadOptions('no pool is configured: set YUYIN_POOLS, such as {"house": "/music"}, and restart')
@@ -46,21 +45,19 @@ def _pool(parts: Parts, name: str | None) -> Path:
         name = parts.settings.default_pool or (next(iter(pools)) if len(pools) == 1 else None)
     if name not in pools:
         raise BadOptions(f"'pool': give one of the configured names {sorted(pools)}")
-    return pools[name]
+    return name
 
 
-def _bundle(parts: Parts, bundle_id: str | None) -> Path:
+def _bundle(parts: Parts, bundle_id: str | None) -> str:
     serving = parts.current.peek()
     if bundle_id is None:
         bundle_id = serving.bundle.id if serving else SHIPPED
-    if bundle_id == SHIPPED:
-        return shipped_bundle()
     folder = parts.settings.store / "bundles" / bundle_id
-    if not _ID.fullmatch(bundle_id) or not folder.is_dir():
+    if bundle_id != SHIPPED and not (_ID.fullmatch(bundle_id) and folder.is_dir()):
         raise BadOptions(
             f"'bundle': the store has no bundle of this id; {SHIPPED!r} is the one of this version"
         )
-    return folder
+    return bundle_id
 
 
 @router.get("/snapshots", responses=errors(401, 403))
@@ -88,9 +85,11 @@ def _entries(parts: Parts) -> list[SnapshotEntry]:
 
 
 @router.post("/snapshots/{snapshot_id}/activate", responses=errors(401, 403, 404, 409))
-def activate(snapshot_id: str, parts: PartsDep) -> SnapshotEntry:
+async def activate(snapshot_id: str, parts: PartsDep) -> SnapshotEntry:
     """Verify a snapshot and its bundle, put the pair in force, then answer; a fault changes nothing."""
     if not _ID.fullmatch(snapshot_id):
         raise NotFound("there is no snapshot of this id")
-    parts.current.activate(snapshot_id)
-    return next(entry for entry in _entries(parts) if entry.id == snapshot_id)
+    await run_in_threadpool(parts.current.activate, snapshot_id)
+    await parts.shared.notices.publish(SNAPSHOT)
+    entries = await run_in_threadpool(_entries, parts)
+    return next(entry for entry in entries if entry.id == snapshot_id)

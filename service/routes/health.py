@@ -8,7 +8,7 @@ from service.deps import Parts, PartsDep, any_key
 from service.errors import problem
 from service.routes.responses import errors
 from service.schemas.health import Ready, Version
-from service.serving import Serving
+from service.serving.current import Serving
 
 router = APIRouter(tags=["health"])
 
@@ -27,7 +27,7 @@ async def readyz(request: Request, parts: PartsDep) -> Ready | Response:
     """
     serving = parts.current.peek()  # once: the first one may come in force meanwhile
     found = _parts(parts, serving)
-    if serving is None:
+    if serving is None or not parts.rights.readable:
         detail = "; ".join(f"{name}: {state}" for name, state in found.items() if state != "ok")
         return problem(request, "not_ready", detail, parts=found)
     status = "ready" if all(state == "ok" for state in found.values()) else "degraded"
@@ -50,7 +50,12 @@ def _parts(parts: Parts, serving: Serving | None) -> dict[str, str]:
         else "missing: build one with 'yuyin index build POOL'",
         "snapshot": "ok" if serving else "missing: build one with 'yuyin index build POOL'",
         "bundle": "ok" if serving else "none loaded, since a snapshot names it",
+        "rights": "ok",
     }
+    if parts.settings.redis_url is not None:
+        found["redis"] = parts.shared.state()
+    if parts.rights.refused is not None:
+        found["rights"] = f"refused ({parts.rights.refused}): the server's log says why"
     if refusal is not None:
         found["snapshot"] = f"{refusal.snapshot_id} was refused ({refusal.code}): the server's log says why"
     return found

@@ -6,13 +6,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 
 from model.errors import BadOptions
-from service.answers import answer
 from service.deps import PartsDep, needs
-from service.recommender import Stopwatch
+from service.edge.uploads import receive
+from service.ranking.answers import answer
+from service.ranking.recommender import Stopwatch
 from service.routes.responses import errors
 from service.schemas.options import Options
 from service.schemas.recommendation import Recommendation
-from service.uploads import receive
 
 router = APIRouter(tags=["recommend"], dependencies=[Depends(needs("recommend"))])
 
@@ -69,12 +69,13 @@ async def recommend(
             in_form = Options.parse(upload.options, top_k_max=settings.top_k_max)
             asked = in_query if options is not None else in_form
             serving, queued = parts.current.take(), clock.start("queue")
+            ruling = parts.rights.take(serving.snapshot)
 
             def work() -> Recommendation:
                 queued()
                 top_k = asked.top_k or settings.top_k_default
                 request_id: str = request.state.request_id
-                return answer(serving, parts.decoder, upload.path, asked, top_k, request_id, clock)
+                return answer(serving, ruling, parts.decoder, upload.path, asked, top_k, request_id, clock)
 
             return await parts.workers.run(work, request.is_disconnected)
 

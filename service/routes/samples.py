@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from model.errors import NotFound
 from service.deps import PartsDep, needs
-from service.ranges import file_answer
+from service.edge.ranges import file_answer
 from service.routes.responses import errors
 from service.schemas.samples import Sample, SampleList
 

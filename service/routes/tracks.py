@@ -8,13 +8,14 @@ import numpy as np
 from fastapi import APIRouter, Depends, Query, Request, Response
 from numpy.typing import NDArray
 
-from service.answers import media_urls
 from service.deps import Parts, PartsDep, ServingDep, may_hear, needs
-from service.ranges import file_answer
+from service.edge.ranges import file_answer
+from service.ranking.answers import licence_of, media_urls
 from service.routes.responses import errors
 from service.schemas.asked import Range
 from service.schemas.tracks import Facets, MediaLink, MediaLinksRequest, Track, TrackPage
-from service.serving import Serving
+from service.serving.current import Serving
+from service.serving.rightsbook import Ruling
 
 router = APIRouter(prefix="/v1", tags=["tracks"])
 
@@ -62,6 +63,7 @@ def _link(parts: Parts, track_id: str) -> MediaLink:
 
 @router.get("/tracks", responses=errors(401, 403, 422, 503), dependencies=_CATALOGUE)
 def tracks(
+    parts: PartsDep,
     serving: ServingDep,
     offset: Annotated[int, Query(ge=0, description="How many to leave out.")] = 0,
     limit: Annotated[int, Query(ge=1, le=500, description="How many to return.")] = 50,
@@ -69,11 +71,12 @@ def tracks(
     """The tracks of the snapshot in force, page by page."""
     total = len(serving.snapshot.catalogue)
     rows = range(offset, min(offset + limit, total))
+    ruling = parts.rights.take(serving.snapshot)
     return TrackPage(
         snapshot=serving.snapshot.id,
         total=total,
         offset=offset,
-        tracks=[_track(_facts(serving, row)) for row in rows],
+        tracks=[_track(_facts(serving, row), ruling) for row in rows],
     )
 
 
@@ -94,9 +97,9 @@ def peaks(track_id: str, request: Request, parts: PartsDep, serving: ServingDep)
 
 
 @router.get("/tracks/{track_id:path}", responses=errors(401, 403, 404, 503), dependencies=_CATALOGUE)
-def track(track_id: str, serving: ServingDep) -> Track:
+def track(track_id: str, parts: PartsDep, serving: ServingDep) -> Track:
     """What is known of one track."""
-    return _track(_find(serving, track_id))
+    return _track(_find(serving, track_id), parts.rights.take(serving.snapshot))
 
 
 def _facts(serving: Serving, row: int) -> dict[str, Any]:
@@ -107,9 +110,10 @@ def _find(serving: Serving, track_id: str) -> dict[str, Any]:
     return _facts(serving, serving.snapshot.catalogue.row_of(track_id))
 
 
-def _track(facts: dict[str, Any]) -> Track:
+def _track(facts: dict[str, Any], ruling: Ruling) -> Track:
     known = {name: facts[name] for name in Track.model_fields if name in facts}
-    return Track.model_validate({**known, **media_urls(facts["track_id"])})
+    licence = licence_of(ruling, facts["track_id"])
+    return Track.model_validate({**known, "licence": licence, **media_urls(facts["track_id"])})
 
 
 def _media(

@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 TrackId = Annotated[str, Field(min_length=1, max_length=1000)]  # a length makes it valid Unicode, too
+Text = Annotated[str, Field(min_length=1, max_length=200)]
+Weight = Annotated[float, Field(ge=-10, le=10, allow_inf_nan=False)]
 Names = Annotated[tuple[str, ...], Field(max_length=10_000)]
 
 

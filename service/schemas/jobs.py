@@ -25,7 +25,7 @@ class JobError(BaseModel):
 
 
 class Job(BaseModel):
-    """The durable record of long work."""
+    """The durable record of long work; whoever runs it holds a lease on it, and renews it while alive."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,6 +38,14 @@ class Job(BaseModel):
     result: dict[str, Any] | None = None
     created_at: str = Field(description="UTC, ISO 8601.")
     ended_at: str | None = None
+    asked: dict[str, Any] = Field(default_factory=dict, description="What it was started with.")
+    version: int = Field(default=1, ge=1, description="Grows with every change; the id of its SSE events.")
+    attempt: int = Field(default=0, ge=0, description="How often it was taken up.")
+    worker: str | None = Field(default=None, description="The process that runs it, or ran it last.")
+    lease_until: str | None = Field(
+        default=None, description="UTC; unless it is renewed by then, another worker may take the job up."
+    )
+    cancelling: bool = Field(default=False, description="Its cancellation was asked for.")
 
     @property
     def open(self) -> bool:

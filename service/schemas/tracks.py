@@ -3,6 +3,7 @@
 from pydantic import BaseModel, Field
 
 from service.schemas.asked import Asked, Range, TrackId
+from service.schemas.rights import LicenceFacts
 
 
 class Track(BaseModel):
@@ -20,6 +21,7 @@ class Track(BaseModel):
     energy: float | None
     duration_s: float
     measured: list[str]
+    licence: LicenceFacts | None = Field(description="null where nobody said anything.")
     audio_url: str
     peaks_url: str
 

@@ -1,63 +1,250 @@
-"""A job's state in, STORE/jobs/<id>.json out: the truth about long work, whole after any crash."""
+"""A job's state in, STORE/jobs/<id>.json out: the truth about long work, whole after any crash.
 
+Several processes and machines read and change these records. Each change is one read and one replacement
+under a lock on STORE/jobs/lock, so that a job is taken up once. Whoever runs a job holds a lease on it
+(`worker`, `lease_until`) and renews it; when it has run out, or its holder is surely dead, the job may be
+taken up again. `attempt` tells the holders of one job apart: one that was paused and comes back finds that it
+is over. Leases compare the clocks of machines: keep those within a few seconds.
+"""
+
+import fcntl
 import json
+import os
 import re
 import threading
-from datetime import UTC, datetime
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from model.artifact import write_json
-from model.errors import NotFound
+from model.errors import JobEnded, NotFound, ReindexRunning
 from service.schemas.jobs import Job, JobError
+from service.stores.holder import surely_dead
 
 _ID = re.compile(r"[0-9a-f]{32}")
+LEASE_S = 20.0  # a holder that renews it every second or so loses it only if it hangs
+INTERRUPTED = JobError(
+    code="interrupted", detail="the process that ran this ended before it was done: start it again"
+)
+
+Kind = Literal["reindex"]
+Ended = Literal["done", "failed", "cancelled"]
+
+
+class AlreadyRunning(ReindexRunning):
+    """Says which job runs, so that the caller can follow that one."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__("a reindex is running already: wait for its job to end, or cancel it")
+        self.members = {"job": job_id, "job_url": f"/v1/jobs/{job_id}"}
+
+
+class LeaseLost(Exception):
+    """This job is no longer ours: somebody took it up, or it ended."""
 
 
 def now() -> str:
     """UTC, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return _text(datetime.now(UTC))
+
+
+def _text(when: datetime) -> str:
+    return when.isoformat(timespec="milliseconds")
+
+
+def _lease(seconds: float) -> str:
+    return _text(datetime.now(UTC) + timedelta(seconds=seconds))
+
+
+def lapsed(job: Job) -> bool:
+    """Whether nobody works on a running job any more."""
+    if job.worker is None or job.lease_until is None:  # of a version that knew no leases
+        return True
+    return datetime.fromisoformat(job.lease_until) < datetime.now(UTC) or surely_dead(job.worker)
 
 
 class JobStore:
-    """One JSON file per job; what runs is also kept in memory, so that progress costs no disk write."""
+    """One JSON file per job; an empty file in `open/` for each that has not ended. All methods block."""
 
     def __init__(self, store: Path) -> None:
         self._folder = store / "jobs"
-        self._latest: dict[str, Job] = {}
-        self._lock = threading.Lock()
-
-    def put(self, job: Job, *, durable: bool = True) -> None:
-        """Replace a job; `durable` false is for progress, which may be lost."""
-        with self._lock:
-            self._latest[job.id] = job  # before the write: a full disk must not bring back an older state
-            if durable:
-                write_json(self._folder / f"{job.id}.json", job.model_dump(mode="json"))
-            if not job.open:
-                del self._latest[job.id]
+        self._mutex = threading.Lock()  # flock is held by a file, not by a thread
 
     def get(self, job_id: str) -> Job:
         """The job called `job_id`; raises `NotFound`."""
-        with self._lock:
-            if job_id in self._latest:
-                return self._latest[job_id]
-        job = self._read(self._folder / f"{job_id}.json") if _ID.fullmatch(job_id) else None
+        job = self._read(job_id) if _ID.fullmatch(job_id) else None
         if job is None:
             raise NotFound("there is no job of this id")
         return job
 
-    def end_interrupted(self) -> None:
-        """Records that a killed server left open become failed: their child died with it."""
-        for path in sorted(self._folder.glob("*.json")):
-            job = self._read(path)
-            if job is not None and job.open:
-                error = JobError(code="interrupted", detail="the server ended while this ran: start it again")
-                self.put(job.model_copy(update={"state": "failed", "error": error, "ended_at": now()}))
+    def open_jobs(self, kind: Kind) -> list[Job]:
+        """Those that have not ended, oldest first."""
+        self._adopt()
+        found = (self._read(path.name) for path in (self._folder / "open").glob("*"))
+        jobs = [job for job in found if job is not None and job.open and job.kind == kind]
+        return sorted(jobs, key=lambda job: (job.created_at, job.id))
 
-    @staticmethod
-    def _read(path: Path) -> Job | None:
+    def create(self, kind: Kind, asked: dict[str, Any]) -> Job:
+        """A new job that waits to be taken up.
+
+        Raises:
+            AlreadyRunning: while one of this kind is open, here or in any process that shares the store.
+        """
+        with self._locked():
+            for other in self.open_jobs(kind):
+                raise AlreadyRunning(other.id)
+            job = Job(
+                id=uuid.uuid4().hex, kind=kind, state="queued", progress=0.0, created_at=now(), asked=asked
+            )
+            return self._write(job)
+
+    def claim(self, job_id: str, worker: str, *, attempts: int, lease_s: float = LEASE_S) -> Job | None:
+        """Take up a job that waits, or whose holder is gone; None if there is nothing to take up.
+
+        Args:
+            job_id: what a queue or a look at the open ones said; it may be stale.
+            worker: the name to hold it under, see `service.stores.holder`.
+            attempts: a job that was taken up so often and never ended has failed: it may be what kills us.
+            lease_s: how long it is ours without a `beat`.
+        """
+        with self._changing(job_id) as job:
+            if job is None or not (job.state == "queued" or (job.state == "running" and lapsed(job))):
+                return None
+            if job.cancelling:
+                self._write(_ended(job, "cancelled"))
+                return None
+            if job.attempt >= attempts:
+                self._write(_ended(job, "failed", error=INTERRUPTED))
+                return None
+            ours = {"state": "running", "worker": worker, "attempt": job.attempt + 1}
+            return self._write(job.model_copy(update=ours | {"lease_until": _lease(lease_s)}))
+
+    def free(self, kind: Kind) -> list[Job]:
+        """Let those whose holder is gone wait again, so that no record says that somebody works on them."""
+        freed = []
+        for seen in self.open_jobs(kind):
+            if seen.state != "running" or not lapsed(seen):
+                continue
+            with self._changing(seen.id) as job:
+                if job is not None and job.state == "running" and lapsed(job):
+                    waits = {"state": "queued", "worker": None, "lease_until": None}
+                    gone = _ended(job, "cancelled") if job.cancelling else job.model_copy(update=waits)
+                    freed.append(self._write(gone))
+        return freed
+
+    def beat(self, held: Job, *, progress: float, stage: str | None, lease_s: float = LEASE_S) -> Job:
+        """Renew the lease and tell how far the work is; a write only if either is worth it.
+
+        Raises:
+            LeaseLost: if the job is somebody else's by now, or has ended.
+        """
+        with self._held(held) as job:
+            left = datetime.fromisoformat(job.lease_until or now()) - datetime.now(UTC)
+            if (job.progress, job.stage) == (progress, stage) and left.total_seconds() > lease_s / 2:
+                return job
+            told = {"progress": progress, "stage": stage, "lease_until": _lease(lease_s)}
+            return self._write(job.model_copy(update=told))
+
+    def end(
+        self,
+        held: Job,
+        state: Ended,
+        *,
+        error: JobError | None = None,
+        result: dict[str, Any] | None = None,
+    ) -> Job:
+        """Record the outcome; raises `LeaseLost` if it is no longer ours to tell."""
+        with self._held(held) as job:
+            return self._write(_ended(job, state, error=error, result=result))
+
+    def give_back(self, held: Job) -> Job:
+        """Let another worker take the job up at once: ours is being stopped. Raises `LeaseLost`."""
+        with self._held(held) as job:
+            freed = {"state": "queued", "worker": None, "lease_until": None, "attempt": job.attempt - 1}
+            return self._write(job.model_copy(update=freed))
+
+    def cancel(self, job_id: str) -> Job:
+        """End a job that nobody works on, or ask its holder to; again is fine.
+
+        Raises:
+            NotFound: if there is none.
+            JobEnded: if it ended otherwise before.
+        """
+        with self._changing(job_id) as job:
+            if job is None:
+                raise NotFound("there is no job of this id")
+            if job.state == "cancelled" or (job.open and job.cancelling):
+                return job
+            if not job.open:
+                raise JobEnded(f"this job is {job.state} already: there is nothing left to cancel")
+            if job.state == "queued" or lapsed(job):
+                return self._write(_ended(job, "cancelled"))
+            return self._write(job.model_copy(update={"cancelling": True}))
+
+    @contextmanager
+    def _held(self, held: Job) -> Iterator[Job]:
+        with self._changing(held.id) as job:
+            whose = (job.state, job.worker, job.attempt) if job else None
+            if job is None or whose != ("running", held.worker, held.attempt):
+                raise LeaseLost
+            yield job
+
+    @contextmanager
+    def _changing(self, job_id: str) -> Iterator[Job | None]:
+        if not _ID.fullmatch(job_id) or not self._folder.is_dir():
+            yield None
+            return
+        with self._locked():
+            yield self._read(job_id)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with self._mutex:
+            descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)  # for milliseconds; freed when its holder dies
+                yield
+            finally:
+                os.close(descriptor)
+
+    def _write(self, job: Job) -> Job:
+        """Replace the record; its mark in `open/` comes before it and goes after it."""
+        job = job.model_copy(update={"version": job.version + 1})
+        mark = self._folder / "open" / job.id
+        if job.open:
+            mark.parent.mkdir(exist_ok=True)
+            mark.touch()
+        write_json(self._folder / f"{job.id}.json", job.model_dump(mode="json"))
+        if not job.open:
+            mark.unlink(missing_ok=True)
+        return job
+
+    def _read(self, job_id: str) -> Job | None:
         try:
-            return Job.model_validate(json.loads(path.read_text("utf-8")))
+            return Job.model_validate(json.loads((self._folder / f"{job_id}.json").read_text("utf-8")))
         except (OSError, ValueError, ValidationError):
             return None
+
+    def _adopt(self) -> None:
+        """Mark what a version without marks left open; once: the folder of marks is there afterwards."""
+        marks = self._folder / "open"
+        if not self._folder.is_dir() or marks.is_dir():
+            return
+        marks.mkdir(exist_ok=True)
+        for path in self._folder.glob("*.json"):
+            job = self._read(path.stem)
+            if job is not None and job.open:
+                (marks / job.id).touch()
+
+
+def _ended(
+    job: Job, state: Ended, *, error: JobError | None = None, result: dict[str, Any] | None = None
+) -> Job:
+    told = {"state": state, "error": error, "result": result, "ended_at": now(), "lease_until": None}
+    return job.model_copy(update=told | ({"progress": 1.0} if state == "done" else {}))

@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-SCRIPTS = ("concurrency", "index_build", "inference_threads", "memory", "pool_size", "recommend", "startup")
+SCRIPTS = (
+    "concurrency",
+    "index_build",
+    "inference_threads",
+    "memory",
+    "pool_size",
+    "recommend",
+    "rights",
+    "sandbox",
+    "startup",
+)
 
 
 def run(script: str, *arguments: str) -> str:

@@ -23,7 +23,7 @@ from urllib.error import HTTPError
 
 import pytest
 
-from service.keys import new_key
+from service.edge.keys import new_key
 
 ROOT = Path(__file__).resolve().parents[2]
 WITHIN_S = 60

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,12 @@ import onnx
 import pytest
 import uvicorn
 from fastapi.testclient import TestClient
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from index_builder import snapshot as snapshots
+from index_builder.search import FlatSearch
+from index_builder.snapshot import SEGMENT
 from model.artifact import content_id, hash_files, write_json
 from model.bundle import recipe_of
 from model.features.extractors import Profile
@@ -34,7 +37,10 @@ LENGTHS_S = {"alpha": 6, "bravo": 12, "charlie": 17, "delta": 21, "echo": 26}
 
 
 def tower(widths: dict[str, int], seed: int) -> onnx.ModelProto:
-    """Masked mean over time of every input, a squashing, a random projection, unit length."""
+    """Masked mean over time of every input, a squashing, a random projection, unit length.
+
+    What is not finite counts as a training mean of 0, as in every tower of ours.
+    """
     rng = np.random.default_rng(seed)
     nodes, inputs, weights, parts = [], [], [], []
 
@@ -47,12 +53,14 @@ def tower(widths: dict[str, int], seed: int) -> onnx.ModelProto:
         return name
 
     time_axis, last_axis = constant("time", np.array([1])), constant("last", np.array([2]))
+    zero = constant("zero", np.float32(0))
     for name, width in widths.items():
         inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["B", "T_" + name, width]))
         inputs.append(helper.make_tensor_value_info(f"{name}_mask", TensorProto.BOOL, ["B", "T_" + name]))
         mask = node("Cast", f"{name}_f", f"{name}_mask", to=TensorProto.FLOAT)
         mask = node("Unsqueeze", f"{name}_m", mask, last_axis)
-        total = node("ReduceSum", f"{name}_sum", node("Mul", f"{name}_x", name, mask), time_axis, keepdims=0)
+        known = node("Where", f"{name}_k", node("IsNaN", f"{name}_nan", name), zero, name)
+        total = node("ReduceSum", f"{name}_sum", node("Mul", f"{name}_x", known, mask), time_axis, keepdims=0)
         count = node("ReduceSum", f"{name}_n", mask, time_axis, keepdims=0)
         mean = node("Tanh", f"{name}_t", node("Div", f"{name}_mean", total, count))
         matrix = constant(f"{name}_w", rng.standard_normal((width, DIM)).astype(np.float32))
@@ -142,6 +150,47 @@ def write_pool(folder: Path, rate_hz: int = 22_050) -> Path:
         )
     (folder / "catalogue.csv").write_text("\n".join(rows) + "\n")
     return folder
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """What `rank` needs of a snapshot, without any files."""
+
+    grid: Grid
+    embeddings: NDArray[np.float32]
+    segments: NDArray[np.void]
+    first_segment: NDArray[np.int64]
+    durations_s: NDArray[np.float64]
+    search: FlatSearch
+
+
+def tracks_of(vectors: list[NDArray[np.float64]], durations_s: list[float]) -> Tracks:
+    """One (n_i, d) array of segment vectors for each track, made unit; n_i as the grid has it."""
+    grid = Grid()
+    parts = [grid.segments(duration_s) for duration_s in durations_s]
+    assert [len(part) for part in parts] == [len(rows) for rows in vectors]
+    counts = [len(part) for part in parts]
+    segments = np.zeros(sum(counts), SEGMENT)
+    segments["track"] = np.repeat(np.arange(len(parts)), counts)
+    segments["start_s"], segments["end_s"] = np.concatenate(parts).T
+    rows = np.concatenate(vectors)
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    first = np.concatenate([[0], np.cumsum(counts)])
+    return Tracks(grid, rows, segments, first, np.array(durations_s), FlatSearch(rows))
+
+
+@pytest.fixture(scope="session")
+def make_tracks() -> Callable[..., Tracks]:
+    """`tracks_of`, or with a seed instead of vectors random ones that resemble each other within a track."""
+
+    def make(vectors: list[NDArray[np.float64]] | int, durations_s: list[float], dim: int = 6) -> Tracks:
+        if isinstance(vectors, int):
+            rng = np.random.default_rng(vectors)
+            shapes = [(len(Grid().segments(duration_s)), dim) for duration_s in durations_s]
+            vectors = [rng.standard_normal(dim) + 0.5 * rng.standard_normal(shape) for shape in shapes]
+        return tracks_of(vectors, durations_s)
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from model import errors as tree
 from model.errors import YuyinError
 from service import errors
-from service.logs import RequestLog
+from service.edge.logs import RequestLog
 
 ALL = [one for _, one in inspect.getmembers(tree, inspect.isclass) if issubclass(one, YuyinError)]
 LEAVES = [one for one in ALL if not one.__subclasses__() and one.__module__ == "model.errors"]

@@ -139,13 +139,18 @@ def test_brackets_in_a_title_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     track = {"rank": 1, "title": "Up [live] :boom:", "artist": "[b]", "segments": [span], "score": 0.5}
     unknown = dict.fromkeys(("bpm", "key", "loudness_lufs"))
     video = SimpleNamespace(duration_s=15.0)
-    results = [SimpleNamespace(**track, **unknown)]
-    found = SimpleNamespace(video=video, snapshot="s", results=results, warnings=[])
+    reasons = [SimpleNamespace(factor="tempo"), SimpleNamespace(factor="mood")]
+    results = [SimpleNamespace(**track, **unknown, percentile=0.875, reasons=reasons)]
+    found = SimpleNamespace(video=video, snapshot="s", results=results, warnings=[], no_good_match=True)
     monkeypatch.setattr("yuyin.cli.recommend._here", lambda *_: found)
     (tmp_path / "cut.mp4").touch()
     result = CliRunner().invoke(app, ["recommend", str(tmp_path / "cut.mp4")], catch_exceptions=False)
     assert "Up [live] :boom:" in result.output
     assert "[b]" in result.output
+    assert "88% " in result.output
+    assert "tempo, mood" in result.output
+    assert "nothing in this pool fits" in result.output
+    assert max(map(len, result.output.splitlines())) <= 124
 
 
 def test_what_the_system_refuses_is_one_sentence(

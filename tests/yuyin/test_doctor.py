@@ -26,6 +26,7 @@ from index_builder.snapshot import current
 from model.artifact import content_id, read_manifest, sha256_of, write_json
 from model.bundle import shipped_bundle
 from model.media.encode import write_audio
+from model.media.sandbox import Guards
 from model.media.streams import VideoInfo, VideoStreams
 from yuyin.doctor import machine, media, runtime, serving
 from yuyin.doctor import store as stores
@@ -341,6 +342,26 @@ def test_a_codec_that_is_not_read_is_named() -> None:
     found = media.judge_codecs({"A": "", "B": "no decoder"}, ["C"])
     assert (found.status, found.found) == ("degraded", "A read; C not tried, no encoder; B: no decoder")
     assert media.judge_codecs({"A": "x"}, []).found == "none read; A: x"
+
+
+def test_what_keeps_a_decoder_in_is_judged() -> None:
+    whole = media.judge_guards(Guards(True, False, ()), required=True)
+    assert (whole.status, whole.fix) == ("ok", "")
+    assert "system calls filtered" in whole.found
+    assert "no network" not in whole.found
+    assert "no network" in media.judge_guards(Guards(True, True, ()), required=True).found
+    without = Guards(False, False, ("start a process",))
+    assert media.judge_guards(without, required=True).status == "missing"
+    found = media.judge_guards(without, required=False)
+    assert found.status == "degraded"
+    assert "could still start a process" in found.found
+    assert "seccomp" in found.fix
+    assert media.judge_guards(Guards(True, True, ("open a file",)), required=False).status == "degraded"
+
+
+def test_the_sandbox_of_this_machine_holds(tmp_path: Path) -> None:
+    """Fails where a container forbids seccomp: then uploads should not be decoded there."""
+    assert media.sandbox(tmp_path).status == "ok"
 
 
 def test_the_wrong_build_for_a_card_is_degraded() -> None:

@@ -21,6 +21,7 @@ from yuyin.cli import (
     recommend,
     serve,
     train,
+    worker,
 )
 
 
@@ -64,6 +65,7 @@ def root(
 app.command(rich_help_panel="Use")(demo.demo)
 app.command(rich_help_panel="Use")(recommend.recommend)
 app.command(rich_help_panel="Use")(serve.serve)
+app.command(rich_help_panel="Use")(worker.worker)
 app.command(rich_help_panel="Use")(doctor.doctor)
 app.add_typer(index.app, name="index", rich_help_panel="Use")
 app.add_typer(keys.app, name="keys", rich_help_panel="Use")

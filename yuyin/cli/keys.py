@@ -23,7 +23,7 @@ def new(
     ] = None,
 ) -> None:
     """Make a key. It is shown once; the server only needs the hash that is printed with it."""
-    from service.keys import new_key
+    from service.edge.keys import new_key
 
     key, digest = new_key()
     setting = {name: {"sha256": digest, "scopes": scope or ["recommend", "catalogue"]}}

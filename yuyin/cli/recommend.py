@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from service.schemas.recommendation import Recommendation
 
 SERVER_TIMEOUT_S = 300
-TITLE_COLUMNS, TABLE_COLUMNS = 28, 112  # figures are never shortened, long titles are
+TITLE_COLUMNS, TABLE_COLUMNS = 24, 124  # figures are never shortened, long titles are
 
 
 def recommend(
@@ -38,7 +38,11 @@ def recommend(
     store: Store = DEFAULT_STORE,
     as_json: AsJson = False,
 ) -> None:
-    """Rank the tracks of the store's current snapshot for VIDEO, each with the moment to start from."""
+    """Rank the tracks of the store's current snapshot for VIDEO, each with the moment to start from.
+
+    "beats" is the share of unrelated cuts that the track suits less, "for its" says what of the cut drove the
+    match: its tempo (how it is cut), energy (how it moves), mood (light and colour) or category.
+    """
     options = _options(top_k, filters)
     found = _ask(server, key, video, options) if server else _here(store, video, options)
     typer.echo(found.model_dump_json()) if as_json else _print(found)
@@ -60,9 +64,10 @@ def _here(store: Path, video: Path, options: "Options") -> "Recommendation":
     from index_builder.snapshot import current
     from model.media.child import Decoder
     from model.media.streams import VideoLimits
-    from service.answers import answer
-    from service.recommender import Stopwatch
-    from service.serving import open_serving
+    from service.ranking.answers import answer
+    from service.ranking.recommender import Stopwatch
+    from service.serving.current import open_serving
+    from service.serving.rightsbook import Rightsbook
     from service.settings import read_settings
 
     chosen = current(store)
@@ -71,8 +76,20 @@ def _here(store: Path, video: Path, options: "Options") -> "Recommendation":
             f"{store} has no current snapshot: run `yuyin index build YOUR_MUSIC --store {store}` first"
         )
     with Decoder(VideoLimits()) as decoder:
-        serving = open_serving(store, chosen, read_settings().backbones)
-        return answer(serving, decoder, video, options, options.top_k or 10, uuid.uuid4().hex, Stopwatch())
+        settings = read_settings()
+        serving = open_serving(store, chosen, settings.backbones)
+        book = Rightsbook(store, settings.unknown_licences)
+        book.follow()
+        return answer(
+            serving,
+            book.take(serving.snapshot),
+            decoder,
+            video,
+            options,
+            options.top_k or 10,
+            uuid.uuid4().hex,
+            Stopwatch(),
+        )
 
 
 def _ask(server: str, key: str | None, video: Path, options: "Options") -> "Recommendation":
@@ -111,8 +128,10 @@ def _print(found: "Recommendation") -> None:
     table.add_column("", justify="right", no_wrap=True, min_width=3)
     for name in ("title", "artist"):
         table.add_column(name, no_wrap=True, max_width=TITLE_COLUMNS)
-    for name, width in (("from", 6), ("to", 7), ("score", 5), ("bpm", 3), ("key", 8), ("LUFS", 5)):
+    figures = (("from", 6), ("to", 7), ("score", 5), ("beats", 5), ("bpm", 3), ("key", 8), ("LUFS", 5))
+    for name, width in figures:
         table.add_column(name, justify="right", no_wrap=True, min_width=width)
+    table.add_column("for its", no_wrap=True)
     for result in found.results:
         span = result.segments[0]
         table.add_row(
@@ -122,14 +141,18 @@ def _print(found: "Recommendation") -> None:
             _clock(span.start_s),
             _clock(span.end_s) + ("!" if span.ends_early else ""),
             f"{result.score:.3f}",
+            "" if result.percentile is None else f"{result.percentile:.0%}",
             "" if result.bpm is None else f"{result.bpm:.0f}",
             result.key or "",
             "" if result.loudness_lufs is None else f"{result.loudness_lufs:.1f}",
+            ", ".join(reason.factor for reason in result.reasons),
         )
     console = Console(width=max(TABLE_COLUMNS, Console().width), markup=False, emoji=False)
     console.print(table)  # titles as they are: "[live]" is no mark-up
     if any(result.segments[0].ends_early for result in found.results):
         typer.echo("! the track ends before the picture does", err=True)
+    if found.no_good_match:
+        typer.echo("note: nothing in this pool fits this cut well: these are only the nearest", err=True)
     for warning in found.warnings:
         typer.echo(f"note: {warning}", err=True)
 

@@ -1,5 +1,6 @@
 """`yuyin serve`: settings in, a running server out."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,12 @@ if TYPE_CHECKING:
 def serve(
     store: Annotated[Path | None, typer.Option("--store", help="Default: YUYIN_STORE or ./store.")] = None,
     host: Annotated[str | None, typer.Option(help="Default: YUYIN_HOST or 127.0.0.1.")] = None,
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Default: YUYIN_PORT or 8000.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Default: YUYIN_PORT or 8000; 0 takes a free one.")
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Default: YUYIN_PROCESSES or 1; more need YUYIN_REDIS_URL.")
+    ] = None,
 ) -> None:
     """Serve the current snapshot of the store over HTTP.
 
@@ -21,24 +27,27 @@ def serve(
     """
     from service.settings import read_settings
 
-    given = {"store": store, "host": host, "port": port}
+    given = {"store": store, "host": host, "port": port, "processes": processes}
     run(read_settings(**{name: value for name, value in given.items() if value is not None}))
 
 
 def run(chosen: "Settings") -> None:
-    """Serve until interrupted."""
-    import uvicorn
+    """Serve until interrupted; several processes are started again when they die."""
+    from service.processes.supervisor import Supervisor, check
 
-    from service.app import create_app
-    from service.logs import log_config
+    check(chosen)
+    if chosen.processes > 1:
+        import logging.config
 
-    app = create_app(chosen)
-    # One process: memory is the state (design section 7). The service writes its own log, without file names.
-    uvicorn.run(
-        app,
-        host=chosen.host,
-        port=chosen.port,
-        log_config=log_config(),
-        access_log=False,
-        server_header=False,
-    )
+        from service.edge.logs import log_config
+
+        logging.config.dictConfig(log_config())
+        raise typer.Exit(Supervisor(chosen).run())
+
+    from service.processes.process import server_of
+
+    server = server_of(chosen)
+    with suppress(KeyboardInterrupt):  # uvicorn has drained by then, and passes the signal on
+        server.run()
+    if not server.started:
+        raise typer.Exit(1)

@@ -61,8 +61,8 @@ def judge_names(given: set[str], known: list[str]) -> Finding:
 def keys(store: Path) -> Finding | None:
     """Who may ask."""
     from model.errors import BadOptions
-    from service.fence import is_loopback
-    from service.keys import load_keys
+    from service.edge.fence import is_loopback
+    from service.edge.keys import load_keys
     from service.settings import read_settings
 
     try:

@@ -23,7 +23,7 @@ def snapshot(store: Path) -> Finding:
     from index_builder import layout
     from index_builder import snapshot as snapshots
     from model.errors import YuyinError
-    from service.serving import open_serving
+    from service.serving.current import open_serving
     from service.settings import read_settings
 
     if not store.is_dir():

@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from model.bundle import shipped_cuts
-from service.keys import new_key
+from service.edge.keys import new_key
 from service.settings import KeyEntry, Settings
 
 Visit = Callable[..., Page]

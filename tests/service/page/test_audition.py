@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from service.edge.keys import new_key
 from service.errors import STATUS
-from service.keys import new_key
 from service.settings import KeyEntry, Settings
 
 Visit = Callable[..., Page]

@@ -1,6 +1,6 @@
 import json
-import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,8 @@ from fastapi.testclient import TestClient
 
 from index_builder import __main__ as builder
 from service.app import create_app
-from service.jobs import Build, Reindexer
-from service.serving import Current
 from service.settings import Settings
-from service.stores.jobs import JobStore
+from service.work.reindex import Build
 
 HOST = "http://127.0.0.1:8000"
 
@@ -141,38 +139,27 @@ def test_a_reindex_runs_where_the_server_does(tmp_path: Path) -> None:
         assert job.backbones == settings.backbones
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_reindex_that_ends_as_nobody_foresaw_does_not_block_the_next(tmp_path: Path) -> None:
-    """Such as by a line that is no JSON, from a library that prints."""
-
-    class Printing(Build):
-        def command(self) -> list[str]:
-            return [sys.executable, "-c", "print('no JSON')"]
-
-    settings = Settings(store=tmp_path)
-    build = Printing(tmp_path, tmp_path, tmp_path, False, settings.backbones)
-    jobs = JobStore(tmp_path)
-    reindexer = Reindexer(jobs, Current(tmp_path, settings.backbones))
-    for _ in range(2):
-        job = reindexer.start(build)
-        reindexer._thread.join(30)  # type: ignore[union-attr]
-        record = jobs.get(job.id)
-        assert record is not None
-        assert record.error is not None
-        assert (record.state, record.error.code) == ("failed", "internal")
-
-
 def test_a_server_that_stops_takes_its_reindex_with_it(store: Path, pool: Path) -> None:
     with serve(store, pools={"house": pool}) as client:
         started = client.post("/admin/reindex", json={"recompute": True}).json()
         while client.get(f"/v1/jobs/{started['id']}").json()["state"] == "queued":
             time.sleep(0.01)
-        child = client.app.state.parts.reindexer._child  # type: ignore[attr-defined]  # to see it end
-        assert child is None or child.poll() is None
     record = json.loads((store / "jobs" / f"{started['id']}.json").read_text())
     assert (record["state"], record["error"]["code"]) == ("failed", "interrupted")
+    assert builders(store) == []
     with serve(store) as client:
         assert client.get("/readyz").status_code == 200
+
+
+def builders(store: Path) -> list[str]:
+    """Command lines of the processes that build into this store."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            line = place.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+            if "index_builder build" in line and str(store) in line:
+                found.append(line)
+    return found
 
 
 def test_unknown_jobs_are_not_found(client: TestClient) -> None:

@@ -1,5 +1,7 @@
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +50,13 @@ def test_the_answer_has_the_fields_of_the_design(client: TestClient, clip: bytes
     }
     fields = "rank track_id external_id title artist score cosine percentile segments bpm key loudness_lufs"
     for result in body["results"]:
-        assert set(result) == {*fields.split(), "licence", "audio_url", "peaks_url"}
+        assert set(result) == {*fields.split(), "licence", "reasons", "audio_url", "peaks_url"}
+        assert all(set(one) == {"factor", "strength", "text"} for one in result["reasons"])
+        assert 0 <= result["percentile"] <= 1
+        assert result["cosine"] == result["score"]
         assert [set(one) for one in result["segments"]] == [{"start_s", "end_s", "score", "ends_early"}]
-    not_open = [
-        body["rights"],
-        body["no_good_match"],
-        *(r[k] for r in body["results"] for k in ("percentile", "licence")),
-    ]
-    assert set(not_open) == {None}
+    assert body["no_good_match"] is (body["results"][0]["score"] < 0)  # the threshold of this bundle
+    assert {body["rights"], *(r["licence"] for r in body["results"])} == {None}
     assert body["request_id"] == answer.headers["x-request-id"]
 
 
@@ -118,6 +119,12 @@ def test_a_part_of_the_video_is_a_query_of_its_own(client: TestClient, clip: byt
             {"include_ids": 3, "exclude_ids": 1},
         ),
         ({"include_ids": []}, set(), {"include_ids": 5}),
+        ({"artists": ["ARTIST "]}, {"alpha", "bravo", "charlie", "delta", "echo"}, {}),
+        ({"artists": ["Nobody"]}, set(), {"artists": 5}),
+        ({"energy": {"min": 0}}, {"alpha", "bravo", "charlie", "delta", "echo"}, {}),
+        ({"energy": {"min": 1.5}, "artists": ["Nobody"]}, set(), {"energy": 5}),
+        ({"vocals": False}, set(), {"vocals": 5}),  # nobody said of these tracks
+        ({"explicit": True}, set(), {"explicit": 5}),
         ({"genres": ["jazz"]}, set(), {"genres": 5}),
         ({"bpm": {"min": 1000}}, set(), {"bpm": 5}),
     ],
@@ -140,13 +147,15 @@ def test_filters_do_not_change_scores(client: TestClient, clip: bytes) -> None:
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"text": "happy"}, "text"),
-        ({"diversity": 0.5}, "diversity"),
+        ({"text": "sad"}, "happy, calm"),
+        ({"reference_track_ids": ["alpha", "nobody"]}, "'nobody'"),
+        ({"reference_track_ids": ["alpha"], "weights": [1, 2]}, "weights"),
+        ({"diversity": 1.5}, "diversity"),
         ({"top_k": 1000}, "top_k"),
-        ({"filters": {"artists": []}}, "artists"),
+        ({"filters": {"tempo": []}}, "tempo"),
     ],
 )
-def test_options_that_are_not_open_are_refused(
+def test_options_that_cannot_be_used_are_refused(
     client: TestClient, clip: bytes, options: dict[str, Any], named: str
 ) -> None:
     answer = ask(client, clip, **options)
@@ -215,5 +224,84 @@ def test_a_real_advert_is_answered(client: TestClient, shared_data: Path) -> Non
         "features",
         "tower",
         "search",
+        "calibrate",
+        "reasons",
         "total",
     }
+
+
+def test_a_text_that_is_not_known_is_answered_with_the_list(client: TestClient, clip: bytes) -> None:
+    answer = ask(client, clip, text="sad")
+    assert answer.json()["tags"] == client.get("/version").json()["tags"] == ["happy", "calm"]
+
+
+def order_of(body: dict[str, Any]) -> list[str]:
+    return [one["track_id"] for one in body["results"]]
+
+
+def test_text_and_references_move_the_ranking_and_not_the_verdict(client: TestClient, clip: bytes) -> None:
+    plain = ask(client, clip).json()
+    judged = {one["track_id"]: (one["cosine"], one["percentile"]) for one in plain["results"]}
+    last = order_of(plain)[-1]
+    towards = ask(client, clip, reference_track_ids=[last], weights=[10]).json()
+    assert order_of(towards)[0] == last
+    away = ask(client, clip, reference_track_ids=[order_of(plain)[0]], weights=[-10]).json()
+    assert order_of(away)[0] != order_of(plain)[0]
+    worded = ask(client, clip, text="Happy").json()
+    for body in (towards, away, worded):
+        assert sorted(order_of(body)) == sorted(judged)
+        assert {one["track_id"]: (one["cosine"], one["percentile"]) for one in body["results"]} == judged
+        assert [one["score"] for one in body["results"]] != [one["score"] for one in plain["results"]]
+        assert body["no_good_match"] == plain["no_good_match"]
+    assert "reference" in {one["factor"] for one in towards["results"][0]["reasons"]}
+
+
+def test_reasons_are_told_in_words(client: TestClient, clip: bytes) -> None:
+    reasons = [one for result in ask(client, clip).json()["results"] for one in result["reasons"]]
+    assert reasons
+    assert {one["factor"] for one in reasons} <= {"tempo", "energy", "mood", "category"}
+    assert all(0.1 <= one["strength"] <= 1 and one["text"] for one in reasons)
+
+
+def test_one_per_artist_diversity_and_more_moments(client: TestClient, clip: bytes) -> None:
+    plain = ask(client, clip).json()
+    single = ask(client, clip, max_per_artist=1).json()  # all of this pool is by one artist
+    assert order_of(single) == order_of(plain)[:1]
+    assert single["excluded"] == {"max_per_artist": 4}
+    both = ask(client, clip, max_per_artist=2, top_k=1, filters={"genres": ["pop"]}).json()
+    assert both["excluded"] == {"genres": 2, "max_per_artist": 1}
+    diverse = ask(client, clip, diversity=1).json()
+    assert order_of(diverse)[0] == order_of(plain)[0]
+    assert sorted(order_of(diverse)) == sorted(order_of(plain))
+    assert lasting(ask(client, clip, diversity=0, segments_per_track=1).json()) == lasting(plain)
+    for one in ask(client, clip, segments_per_track=3).json()["results"]:
+        spans = sorted((span["start_s"], span["end_s"]) for span in one["segments"])
+        assert 1 <= len(spans) <= 3
+        assert all(end_s <= start_s for (_, end_s), (start_s, _) in pairwise(spans))
+        scores = [span["score"] for span in one["segments"]]
+        assert scores == sorted(scores, reverse=True)
+
+
+def test_any_key_finds_the_tracks_that_have_it(client: TestClient, clip: bytes) -> None:
+    keys = {one["track_id"]: one["key"] for one in ask(client, clip).json()["results"]}
+    for key in {one for one in keys.values() if one}:
+        spelt = key.replace(" minor", "m").replace(" major", "").upper().replace("M", "m")
+        found = ask(client, clip, filters={"key": [spelt, "no key at all"]}).json()
+        assert set(order_of(found)) == {name for name, own in keys.items() if own == key}
+
+
+ASKED = [
+    {},
+    {"text": "calm"},
+    {"reference_track_ids": ["alpha", "echo"], "weights": [1.5, -0.5], "text": "happy"},
+    {"diversity": 0.5, "max_per_artist": 3, "segments_per_track": 2},
+    {"filters": {"key": ["Am", "C"], "energy": {"max": 0.9}}, "diversity": 0.2},
+]
+
+
+def test_the_same_question_has_the_same_answer_whoever_else_asks(client: TestClient, clip: bytes) -> None:
+    alone = [lasting(ask(client, clip, **options).json()) for options in ASKED]
+    with ThreadPoolExecutor(4) as threads:
+        asked = [threads.submit(ask, client, clip, **options) for options in ASKED for _ in range(2)]
+        crowded = [lasting(each.result().json()) for each in asked]
+    assert crowded[::2] == crowded[1::2] == alone

@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.app import create_app
-from service.keys import new_key
+from service.edge.keys import new_key
 from service.settings import KeyEntry, Scope, Settings
 
 HOST = "http://127.0.0.1:8000"

@@ -1,0 +1,1 @@
+"""Settings in, one service process or several on one port out."""

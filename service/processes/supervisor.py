@@ -1,0 +1,160 @@
+"""Settings in, several service processes on one port out, each started again when it dies.
+
+They inherit one listening socket. What waits in its queue when a process dies is taken by the others, so that
+only the requests inside that process fail; a port for each (SO_REUSEPORT) would drop its queue with it. Each
+process reads its settings from a pipe that stays open: should this one be killed, the pipe closes, they end,
+and the port is free for the next start.
+"""
+
+import json
+import logging
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from model.errors import BadOptions
+from service.settings import Settings  # and no more of the service: this process is small
+
+log = logging.getLogger("yuyin.service")
+
+LOOK_S = 0.1
+LATE_S = 15.0  # beyond the time to drain, for a process to end by itself
+BAD_START = 2  # exit status of a process that would fail again just so
+SOON_S = 10.0  # a process that dies younger than this is started again after a pause
+PAUSES_S = (0.0, 0.5, 1.0, 2.0, 5.0)  # by how often it died so in a row
+BACKLOG = 2048
+
+
+def check(settings: Settings) -> None:
+    """Raise `BadOptions` unless so many processes may run."""
+    if settings.processes > 1 and settings.redis_url is None:
+        raise BadOptions(
+            f"YUYIN_PROCESSES={settings.processes} needs YUYIN_REDIS_URL: limits, idempotency keys, jobs and "
+            "notices of several processes meet only there; set it, or serve with one process"
+        )
+
+
+@dataclass(slots=True)
+class _Place:
+    """One of the processes, whichever holds the place now."""
+
+    child: "subprocess.Popen[str] | None" = None
+    began_s: float = 0.0
+    failures: int = 0
+    start_at_s: float = field(default_factory=time.monotonic)
+
+
+class Supervisor:
+    """Keeps `settings.processes` alive until it is told to stop."""
+
+    def __init__(self, settings: Settings) -> None:
+        check(settings)
+        self._settings = settings
+        self._stop = threading.Event()
+        self._places = [_Place() for _ in range(settings.processes)]
+        self._listening = _bound(settings.host, settings.port)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._listening.getsockname()[1])
+
+    def run(self) -> int:
+        """Serve until SIGTERM or SIGINT; returns the exit status."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop.set())
+        log.info("serving", extra={"port": self.port, "processes": len(self._places)})
+        status = 0
+        while not self._stop.wait(LOOK_S):
+            for place in self._places:
+                if self._look(place) == BAD_START:
+                    status = BAD_START
+                    self._stop.set()
+        self._end()
+        return status
+
+    def _look(self, place: _Place) -> int | None:
+        """Start what is due; the exit status of what just ended."""
+        now_s = time.monotonic()
+        if place.child is None:
+            if now_s >= place.start_at_s:
+                place.child, place.began_s = self._started(), now_s
+            return None
+        status = place.child.poll()
+        if status is None:
+            return None
+        _let_go(place.child)
+        place.failures = place.failures + 1 if now_s - place.began_s < SOON_S else 0
+        pause_s = PAUSES_S[min(place.failures, len(PAUSES_S) - 1)]
+        log.error(
+            "a service process died", extra={"pid": place.child.pid, "status": status, "pause_s": pause_s}
+        )
+        place.child, place.start_at_s = None, now_s + pause_s
+        return status
+
+    def _started(self) -> "subprocess.Popen[str]":
+        descriptor = self._listening.fileno()
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-m", "service.processes.process", str(descriptor)],
+            stdin=subprocess.PIPE,
+            pass_fds=(descriptor,),
+            text=True,
+            start_new_session=True,  # Ctrl-C reaches this process alone, which passes it on
+        )
+        assert child.stdin is not None
+        with suppress(BrokenPipeError):  # it is dead already, which the next look finds
+            child.stdin.write(json.dumps(_one_of(self._settings)) + "\n")
+            child.stdin.flush()
+        log.info("a service process starts", extra={"pid": child.pid})
+        return child
+
+    def _end(self) -> None:
+        """Let all finish what they are at, then end them."""
+        self._listening.close()
+        children = [place.child for place in self._places if place.child is not None]
+        for child in children:
+            _let_go(child)
+        end_s = time.monotonic() + self._settings.drain_s + LATE_S
+        for child in children:
+            try:
+                child.wait(max(0.1, end_s - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+
+def _let_go(child: "subprocess.Popen[str]") -> None:
+    assert child.stdin is not None
+    with suppress(BrokenPipeError):  # it died before it had read its settings
+        child.stdin.close()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise BadOptions(
+            f"YUYIN_HOST and YUYIN_PORT: {host}:{port} cannot be listened on ({error})"
+        ) from error
+    listening.listen(BACKLOG)
+    return listening
+
+
+def _one_of(settings: Settings) -> dict[str, Any]:
+    """The settings of one process: its share of what the machine may have in flight, and the real address."""
+    given = settings.model_dump(mode="json")
+    if settings.redis_url is not None:
+        given["redis_url"] = settings.redis_url.get_secret_value()  # a dump shows stars
+    for bound in ("in_flight", "queue"):
+        given[bound] = -(-given[bound] // settings.processes)
+    return given
