@@ -56,6 +56,7 @@ def test_the_tree_holds_the_contract() -> None:
     assert words >= {
         "demo",
         "serve",
+        "worker",
         "recommend",
         "dataset prepare",
         "dataset synth",

@@ -2,7 +2,7 @@
 
 import { icon, make } from "/page/dom.js";
 import { Waveform } from "/page/waveform.js";
-import { clock, exact } from "/page/words.js";
+import { clock, drivenBy, exact, likeness, whyItFits } from "/page/words.js";
 
 const GO = "M8 5v14l11-7z", STOP = "M7 5h4v14H7zM13 5h4v14h-4z";
 
@@ -29,14 +29,15 @@ export class Track {
   }
 
   facts() {
-    const { score, bpm, key } = this.result;
+    const { score, bpm, key, percentile, reasons } = this.result;
     const meter = make("span", { className: "meter", "aria-hidden": "true" });
     meter.style.setProperty("--share", String(Math.min(1, Math.max(0.02, score))));
     return make("dl", { className: "facts" },
       make("div", { title: "Start the music here, under the first frame" }, make("dt", {}, "from"), this.from),
-      make("div", { className: "match", title: "Likeness of picture and music from -1 to 1. Compare it within this list only." },
+      make("div", { className: "match", title: likeness(percentile) },
         make("dt", {}, "match"), make("dd", {}, score.toFixed(2), meter)),
-      fact("tempo", bpm === null ? "–" : `${Math.round(bpm)} bpm`), fact("key", key ?? "–"));
+      fact("tempo", bpm === null ? "–" : `${Math.round(bpm)} bpm`), fact("key", key ?? "–"),
+      ...(reasons.length ? [make("div", { className: "why", title: whyItFits(reasons) }, make("dt", {}, "because of"), make("dd", {}, drivenBy(reasons)))] : []));
   }
 
   tools(onExclude) {

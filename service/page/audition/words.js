@@ -20,6 +20,14 @@ const PROBLEMS = {
   no_accelerator: ["The server cannot use its graphics card", "Whoever runs this server finds out more with: yuyin doctor", ["again"]],
   bad_options: ["These filters cannot be used", "", ["clear"]],
   forbidden: ["This key may not do that", "Ask whoever runs this server for a key with the scope recommend.", ["key"]],
+  body_too_large: ["This file is too large", "Export a small proxy, such as 720p H.264; it finds the same music.", ["other"]],
+  upload_too_slow: ["The cut came too slowly", "The line is slow or was interrupted. Try again, or export a small proxy.", ["again", "other"]],
+  deadline_exceeded: ["This took too long", "The server stopped looking. Export a small proxy, or try again when less is going on.", ["again", "other"]],
+  decoder_lost: ["The look at this cut was interrupted", "Try again. If it happens with this file only, export it again.", ["again", "other"]],
+  draining: ["The server is being restarted", "In a moment it will answer again.", ["again"]],
+  no_sandbox: ["This server may not look at videos", "It cannot do so safely. Whoever runs it finds out more with: yuyin doctor", ["again"]],
+  not_stored: ["The server’s disk is full", "Whoever runs this server has to make room; then try again.", ["again"]],
+  rate_limited: ["Too many questions at once", "This key may ask only so often. Wait a moment.", ["again"]],
   internal: ["Something went wrong on the server", "It is not your file’s fault as far as we know. Try again; if it stays, tell whoever runs the server.", ["again", "other"]],
 };
 
@@ -39,12 +47,24 @@ const WARNINGS = {
 
 export const warn = (warning) => WARNINGS[warning] ?? `Note: ${warning}`;
 
-const REASONS = { bpm: "tempo", duration_s: "length", genres: "genre", moods: "mood" };
+const REASONS = {
+  bpm: "tempo", duration_s: "length", genres: "genre", moods: "mood", artists: "artist", max_per_artist: "tracks per artist",
+  withdrawn: "withdrawal", unknown: "missing licence", licence_expired: "expired licence", not_yet_valid: "a licence that has not begun",
+  exclusive: "exclusivity", account: "kind of account", product_link: "product link",
+};
 
 export function leftOut(excluded) {
   const parts = Object.entries(excluded).map(([reason, count]) => `${count} by ${REASONS[reason] ?? reason}`);
   return parts.length ? `Left out: ${parts.join(", ")}.` : "";
 }
+
+// Which factors drove a match, the strongest first, and how much of its lead each carries.
+export const drivenBy = (reasons) => reasons.map(({ factor }) => factor).join(", ");
+
+export const whyItFits = (reasons) => reasons.map(({ text, strength }) => `${sentence(text)} Without it, ${Math.round(strength * 100)} % of the lead over the pool is gone.`).join("\n");
+
+export const likeness = (percentile) => "Likeness of picture and music from -1 to 1. Compare it within this list only."
+  + (percentile === null ? "" : `\nThe picture suits this track more than ${Math.floor(percentile * 100)} % of unrelated pictures do.`);
 
 export const clock = (seconds) => {
   const whole = Math.max(0, Math.floor(seconds + 1e-6));

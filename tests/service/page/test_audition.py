@@ -100,6 +100,12 @@ def test_the_list_is_what_the_service_answers(visit: Visit, shop: str, cut: Path
     lines = page.locator("#cuts i")
     assert lines.count() == len(answer["video"]["cuts_s"]) == 1
     assert page.locator("#tracks canvas").count() >= len(answer["results"])
+    drove = [", ".join(reason["factor"] for reason in result["reasons"]) for result in answer["results"]]
+    assert any(drove)
+    rows = page.locator("#tracks > li").all()
+    assert [row.locator(".why dd").text_content() if row.locator(".why").count() else "" for row in rows] == drove
+    share = page.locator("#tracks .match").first.get_attribute("title")
+    assert f"than {int(answer['results'][0]['percentile'] * 100)} % of unrelated pictures" in (share or "")
 
 
 def test_a_click_on_the_waveform_starts_the_music_there(visit: Visit, shop: str, cut: Path) -> None:
