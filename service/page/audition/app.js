@@ -173,7 +173,7 @@ function present(answer) {
 
 function refuse(problem, mine) {
   if (problem.code === "unauthenticated") return askKey();
-  if (problem.code === "overloaded" && ++refused <= PATIENCE) {
+  if (["overloaded", "rate_limited"].includes(problem.code) && ++refused <= PATIENCE) {
     say("The server is busy; trying again in a moment…");
     return setTimeout(() => { if (mine === asking) ask(); }, 1000 * (problem.retry_after_s ?? 1));
   }

@@ -2,6 +2,7 @@
 
 import { getJson } from "/page/api.js";
 import { byId, make } from "/page/dom.js";
+import { note } from "/page/feedback.js";
 import { Track } from "/page/tracks.js";
 import { count, leftOut, warn } from "/page/words.js";
 
@@ -55,10 +56,16 @@ export class List {
   }
 
   row(result) {
-    const track = new Track(result, { say: this.say, onHear: (one) => this.sound.hear(one), onExclude: (one) => this.exclude(one),
+    const track = new Track(result, { say: this.say, onHear: (one) => this.hear(one), onExclude: (one) => this.exclude(one),
+      onCopy: (one) => note("exported", one, this.answer),
       onStart: (one) => { if (this.sound.isCued(one)) this.sound.cue(one); } });
     getJson(this.sound.peaks_url(track.id)).then((peaks) => track.wave.draw(peaks)).catch(() => track.wave.node.classList.add("none"));
     return track;
+  }
+
+  hear(track) {
+    note("played", track, this.answer);
+    this.sound.hear(track);
   }
 
   more() {
@@ -72,6 +79,7 @@ export class List {
     const at = this.tracks.indexOf(track);
     const next = this.tracks[at + 1] ?? this.tracks[at - 1];
     if (next && this.sound.isCued(track)) this.sound.cue(next);
+    note("rejected", track, this.answer);
     this.away.add(track.id);
     this.fill();
     this.focus(Math.min(at, this.tracks.length - 1), ".away");
@@ -92,7 +100,7 @@ export class List {
     const track = this.tracks[Math.min(this.tracks.length - 1, Math.max(0, index))];
     if (!track || track === this.cued) return;
     if (document.activeElement.closest(".track")) track.hear.focus(); // Space then pauses what is heard
-    this.sound.hear(track);
+    this.hear(track);
     track.node.scrollIntoView({ block: "nearest" });
   }
 

@@ -11,7 +11,7 @@ function fact(name, value, title = "") {
 }
 
 export class Track {
-  constructor(result, { onHear, onStart, onExclude, say }) {
+  constructor(result, { onHear, onStart, onExclude, onCopy, say }) {
     this.result = result;
     this.title = result.title || result.external_id || result.track_id;
     this.span = result.segments[0];
@@ -23,7 +23,7 @@ export class Track {
     this.node = make("li", { className: "track", data: { trackId: result.track_id } },
       make("span", { className: "rank", "aria-hidden": "true" }, String(result.rank)), this.hear,
       make("div", { className: "about" }, make("h3", {}, this.title), make("p", {}, result.artist ?? "")),
-      this.wave.node, this.facts(), this.tools(onExclude));
+      this.wave.node, this.facts(), this.tools(onExclude, onCopy));
     this.node.addEventListener("click", (event) => { if (!event.target.closest("button, .wave")) onHear(this); });
     this.mark();
   }
@@ -40,9 +40,9 @@ export class Track {
       ...(reasons.length ? [make("div", { className: "why", title: whyItFits(reasons) }, make("dt", {}, "because of"), make("dd", {}, drivenBy(reasons)))] : []));
   }
 
-  tools(onExclude) {
+  tools(onExclude, onCopy) {
     const copy = make("button", { type: "button", className: "copy quiet", "aria-label": `Copy the cue of ${this.title}` }, "Copy cue");
-    copy.addEventListener("click", () => this.copy());
+    copy.addEventListener("click", () => { onCopy(this); this.copy(); });
     const away = make("button", { type: "button", className: "away quiet", "aria-label": `Not this one: leave out ${this.title}` }, "Not this one");
     away.addEventListener("click", () => onExclude(this));
     return make("div", { className: "tools" }, copy, away);

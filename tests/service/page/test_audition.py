@@ -1,5 +1,7 @@
 """The audition page in a real browser against a real service."""
 
+import hashlib
+import json
 import re
 import shutil
 import statistics
@@ -103,9 +105,35 @@ def test_the_list_is_what_the_service_answers(visit: Visit, shop: str, cut: Path
     drove = [", ".join(reason["factor"] for reason in result["reasons"]) for result in answer["results"]]
     assert any(drove)
     rows = page.locator("#tracks > li").all()
-    assert [row.locator(".why dd").text_content() if row.locator(".why").count() else "" for row in rows] == drove
+    assert ["".join(row.locator(".why dd").all_text_contents()) for row in rows] == drove
     share = page.locator("#tracks .match").first.get_attribute("title")
     assert f"than {int(answer['results'][0]['percentile'] * 100)} % of unrelated pictures" in (share or "")
+
+
+def test_what_an_editor_does_with_tracks_is_noted_and_who_is_not(
+    visit: Visit, shop: str, built_store: Path, cut: Path
+) -> None:
+    page = visit(shop)
+    give(page, cut)
+    for button in (".hear >> nth=0", ".copy >> nth=1", ".away >> nth=1"):
+        with page.expect_response("**/v1/feedback") as noted:
+            page.locator(f"#tracks {button}").click()
+        assert noted.value.status == 201
+    page.locator("#tracks .hear").first.click()  # heard again: that is no second note
+    kept = [
+        json.loads(line)
+        for path in sorted((built_store / "feedback").rglob("*.jsonl"))
+        for line in path.read_text("utf-8").splitlines()
+    ]
+    best, second = ask(page, cut)["results"][:2]
+    said = [(each["event"], each["track_id"], each["rank"]) for each in kept]
+    assert said == [
+        ("played", best["track_id"], 1),
+        ("exported", second["track_id"], 2),
+        ("rejected", second["track_id"], 2),
+    ]
+    assert {each["video_sha256"] for each in kept} == {hashlib.sha256(cut.read_bytes()).hexdigest()}
+    assert {each["start_s"] for each in kept} <= {r["segments"][0]["start_s"] for r in (best, second)}
 
 
 def test_a_click_on_the_waveform_starts_the_music_there(visit: Visit, shop: str, cut: Path) -> None:
@@ -189,6 +217,7 @@ def test_every_error_that_a_visitor_can_meet_has_words_of_its_own(visit: Visit, 
         code for status in documented.values() for code in status["description"].split(", ") if code in STATUS
     }
     of_others = {"unauthenticated", "no_audio_stream", "bad_pool", "bad_dataset"}  # a form; never for a cut
+    of_others |= {code for code in met if code.startswith(("idempotency_", "uploads_"))}  # not asked for here
     nameless = {code for code in met - of_others if told[code] == told["internal"]}
     assert len(met) > 10
     assert nameless == set()
