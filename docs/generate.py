@@ -1,9 +1,10 @@
-"""The command tree, the settings and the errors in; docs/cli.md, docs/settings.md and docs/errors.md out.
+"""The commands, the settings, the errors and the routes in; cli.md, settings.md, errors.md, openapi.json out.
 
 Run it as `python docs/generate.py` whenever a command, a setting or an error changes; tests/docs compares.
 The text depends on the code alone: not on the terminal, the environment or the number of cores.
 """
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from pydantic.fields import FieldInfo
 from typer.main import get_command
 
 from model.errors import YuyinError
+from service.app import create_app
 from service.errors import STATUS
 from service.settings import KeyEntry, Settings
 from yuyin.cli.app import app
@@ -52,12 +54,24 @@ WHAT_TO_DO = {
     "reindex_running": "Follow the job that the answer names in `job_url`, then ask again.",
     "store_locked": "Wait until the other build ends, or stop it.",
     "corrupt": "Build again, or put the folder back from a backup; the server's log names the part.",
-    "mismatch": "Build the index again with the bundle that is to be served.",
+    "mismatch": "Build the index again with the bundle that is to be served; compute features by its recipe.",
     "range_not_satisfiable": "Ask for a part inside the file, or for all of it.",
     "overloaded": "Wait for the seconds in `Retry-After`, then send the same again.",
+    "rate_limited": "Wait for the seconds in `Retry-After`; the operator may raise the key's `rate_per_s`.",
     "not_ready": "Wait for the seconds in `Retry-After`; `/readyz` says which part is missing.",
+    "idempotency_running": "Wait for the seconds in `Retry-After`, then send the same again.",
+    "idempotency_mismatch": "Take a new `Idempotency-Key` for every new request.",
+    "uploads_full": "Delete uploads that you no longer need, or send the video with the question.",
     "not_installed": "Run `yuyin models pull paper`, or install the package that it names.",
     "no_accelerator": "Run `yuyin doctor`; or set `YUYIN_ACCELERATOR=prefer`.",
+    "job_ended": "Nothing: the job says in `state` how it ended.",
+    "no_sandbox": "Run `yuyin doctor`; or set `YUYIN_SANDBOX=prefer` and know what that gives up.",
+    "decoder_lost": "Send the same again; if it happens with one file only, export that file again.",
+    "deadline_exceeded": "Send a smaller proxy or try later; the operator may raise `YUYIN_DEADLINE_S`.",
+    "draining": "Send the same again: another process answers.",
+    "not_stored": "Send the same again later; the operator has to make room on the server's disk.",
+    "upload_too_slow": "Send it again over a faster line, or a smaller proxy.",
+    "body_too_large": "Send less at once; `detail` names the bound.",
     "internal": "Tell the operator the `request_id`: the server's log has the rest under it.",
 }
 
@@ -105,7 +119,8 @@ def settings_page() -> str:
     parts = [
         "# Settings",
         NOTE,
-        "The service reads these environment variables when it starts; nothing is read later. Values of "
+        "The service reads these environment variables when it starts; later only the file of "
+        "`YUYIN_KEYS_FILE`, again and again. Values of "
         "`dict` kinds are JSON. A value that cannot be used stops the start with a sentence that names the "
         "variable.",
         _table(header, _settings(Settings, "YUYIN_")),
@@ -186,6 +201,21 @@ def _subclasses(error: type[YuyinError]) -> Iterator[type[YuyinError]]:
             yield from _subclasses(one)
 
 
+class _Unset(Settings):
+    """The defaults, whatever the environment says."""
+
+    @classmethod
+    def settings_customise_sources(cls, *_: Any, **__: Any) -> tuple[Any, ...]:
+        """No source but the defaults."""
+        return ()
+
+
+def openapi_document() -> str:
+    """All routes as a program reads them, as GET /openapi.json of a server gives them."""
+    described = create_app(_Unset()).openapi()
+    return json.dumps(described, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
 def _page(parts: Iterable[str]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -201,11 +231,16 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
 
 
-PAGES = {"cli.md": cli_page, "settings.md": settings_page, "errors.md": errors_page}
+PAGES = {
+    "cli.md": cli_page,
+    "settings.md": settings_page,
+    "errors.md": errors_page,
+    "openapi.json": openapi_document,
+}
 
 
 def main() -> None:
-    """Write the three pages beside this file."""
+    """Write them beside this file."""
     for name, page in PAGES.items():
         (FOLDER / name).write_text(page(), "utf-8")
 

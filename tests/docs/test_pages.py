@@ -18,7 +18,17 @@ from yuyin.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[2]
 EVERY_PAGE = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
-READERS = ("README", "editor", "integrator", "music-manager", "ml-engineer", "operator", "gpu", "scaling", "proxy")
+READERS = (
+    "README",
+    "editor",
+    "integrator",
+    "music-manager",
+    "ml-engineer",
+    "operator",
+    "gpu",
+    "scaling",
+    "proxy",
+)
 PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in READERS)]
 LONGEST_LINES = 150
 # of the command line (key, detector) and of docker/compose.yaml

@@ -9,6 +9,7 @@ import typer
 
 from model.errors import BadOptions
 from yuyin.cli.adsynth import adsynth
+from yuyin.cli.from_feedback import from_feedback
 from yuyin.cli.options import MAX_SEED, AsJson, Processes, cores
 from yuyin.cli.prepare import prepare
 from yuyin.cli.progress import bar
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Make datasets: pairs of video and music.")
 app.command()(prepare)
+app.command("from-feedback")(from_feedback)
 app.command()(adsynth)
 
 Out = Annotated[Path, typer.Option("-o", "--out", help="The dataset folder to write.")]
