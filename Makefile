@@ -1,6 +1,6 @@
 # make run    set up, then serve the demo on http://127.0.0.1:8000
 # make test   set up, then every check and the suite
-.PHONY: run test test-slow check bundle constraints docs screenshot format help
+.PHONY: run test test-slow check bundle constraints docs sbom screenshot format help
 BIN := .venv/bin
 PORT ?= 8000
 
@@ -37,13 +37,20 @@ bundle: ## make the shipped bundle anew: render, extract, train, export (<= 45 m
 	$(BIN)/yuyin train build/bundle/dataset --system yuyin --preset lite --seed 1 -o build/bundle/run
 	$(BIN)/yuyin export build/bundle/run --test build/bundle/unseen -o model/shipped/lite --force
 
-docs: ## write docs/cli.md, settings.md and errors.md anew
+docs: ## write docs/cli.md, settings.md, errors.md and openapi.json anew
 	@sh bootstrap.sh test
 	$(BIN)/python docs/generate.py
 
 screenshot: ## let the browser test take the picture of the README anew
 	@sh bootstrap.sh test
 	YUYIN_SCREENSHOT=docs/audition.png $(BIN)/pytest -q -m slow tests/e2e/test_audition.py -k picture_of_the_page
+
+sbom: ## list what the image installs, as CycloneDX, in build/sbom/yuyin.cdx.json
+	@sh bootstrap.sh test
+	$(BIN)/uv venv -q --clear build/sbom/env
+	$(BIN)/uv pip install -q --python build/sbom/env/bin/python --constraint constraints.txt ".[cpu]"
+	$(BIN)/cyclonedx-py environment build/sbom/env/bin/python --pyproject pyproject.toml --of JSON --output-reproducible \
+	    -o build/sbom/yuyin.cdx.json
 
 constraints: ## resolve constraints.txt anew, for Python 3.11 to 3.14, with hashes and without addresses (torch has its own way: bootstrap.sh)
 	mkdir -p build/constraints && echo "torch ; sys_platform == 'none'" > build/constraints/without.txt

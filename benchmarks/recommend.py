@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from clips import make_clips
 from rows import Server, decode_ms, p50_p95, serve, table
 
-STAGES = ("upload", "queue", "hash", "decode", "features", "tower", "search", "total")
+STAGES = ("upload", "queue", "decode", "features", "tower", "search", "total")
 
 
 def measure(server: Server, clip: Path, requests: int) -> list[str]:

@@ -113,15 +113,19 @@ def _ask(port: int, method: str, path: str, body: bytes | None = None) -> bytes:
 
 
 @contextmanager
-def serve(store: Path) -> Iterator[Server]:
-    """`yuyin serve` on a free port of this machine, ready; ends with the block."""
+def serve(store: Path, *, cached: bool = False) -> Iterator[Server]:
+    """`yuyin serve` on a free port of this machine, ready; ends with the block.
+
+    Unless `cached`, a repeat is worked on, not looked up.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "yuyin", "serve", "--store", str(store), "--port", str(port)]
     began_s = time.perf_counter()
     with TemporaryFile("w+") as log:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
+        settings = os.environ | ({} if cached else {"YUYIN_CACHE_S": "0"})
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log, env=settings)
         try:
             yield Server(process.pid, port, _wait(process, port, began_s))
         except (ConnectionError, TimeoutError):

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from typing import Any
 from urllib.error import HTTPError
 
 import pytest
+from packaging.requirements import Requirement
 
 from service.edge.keys import new_key
 
@@ -110,6 +112,29 @@ def test_it_holds_what_is_pinned_and_no_tools(machine: Machine) -> None:
     assert not {"pip", "uv", "setuptools", "hatchling", "pytest", "torch"} & names
     site = next((machine.root / "opt" / "yuyin" / "lib").glob("python3.*/site-packages"))
     assert list((site / "service" / "__pycache__").glob("app.*.pyc"))
+
+
+def test_the_list_of_parts_is_what_the_image_holds(machine: Machine, tmp_path: Path) -> None:
+    """As `make sbom` writes it: CycloneDX, with what we ask for ourselves named as such."""
+    out, python = tmp_path / "sbom.json", machine.root / "opt" / "yuyin" / "bin" / "python"
+    command = [str(Path(sys.executable).parent / "cyclonedx-py"), "environment", str(python), "--of", "JSON"]
+    command += ["--pyproject", str(ROOT / "pyproject.toml"), "--output-reproducible", "-o", str(out)]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    listed = json.loads(out.read_text("utf-8"))
+    parts = {canonical(part["name"]): part["version"] for part in listed["components"]}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    asked = [*project["dependencies"], *project["optional-dependencies"]["cpu"]]
+    direct = {canonical(Requirement(line).name) for line in asked}
+    text = (ROOT / "constraints.txt").read_text("utf-8")
+    pins = re.findall(r"^([a-z][^ ;\\]*)==([^ ;\\]*)", text, re.M)  # some twice, for several Pythons
+    assert {(name, parts[name]) for name in direct} <= {(canonical(name), version) for name, version in pins}
+    (root,) = (part for part in listed["dependencies"] if part["ref"] == "root-component")
+    assert {canonical(ref.partition("==")[0]) for ref in root["dependsOn"]} == direct
+    assert str(machine.root) not in out.read_text("utf-8")
+
+
+def canonical(name: str) -> str:
+    return re.sub("[-_.]+", "-", name).lower()
 
 
 def test_a_wheel_with_another_hash_is_refused(tmp_path: Path, image: Any, context: list[str]) -> None:

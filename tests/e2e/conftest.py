@@ -1,11 +1,13 @@
 """The demo's store, built once for all end-to-end tests, and the real clips that are played to it."""
 
+import importlib
 import re
 import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from model.media.streams import VideoLimits, VideoRecipe, VideoStreams
 from model.media.video import read_video
 from yuyin.cli.demo import prepare
 
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 LIMITS = VideoLimits()
 SHORTEST_S = 5.0
 READY_WITHIN_S = 420  # the figure that counts is in the README; this bounds a shared machine
@@ -87,3 +90,17 @@ def _address(log: Path, process: subprocess.Popen[bytes]) -> str:
             return found.group(1)
         time.sleep(0.2)
     raise AssertionError(log.read_text("utf-8"))
+
+
+@pytest.fixture
+def benchmark_module(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """A module of benchmarks/, which are scripts and import each other by their names."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module
+
+
+@pytest.fixture
+def clip_bytes(shared_data: Path) -> bytes:
+    """A short real advert."""
+    clips = sorted((shared_data / "video" / "synthetic_ads").glob("*.mp4"))
+    return min(clips, key=lambda path: path.stat().st_size).read_bytes()
