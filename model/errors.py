@@ -20,6 +20,7 @@
     x BadOptions            bad_options        an option is unknown or has a wrong value
     x BadDataset            bad_dataset        a dataset or pairs list cannot be used
     x BadPool               bad_pool           a pool or its catalogue cannot be used
+    x IdempotencyMismatch   idempotency_mismatch  the key came with another request before
   + Busy                    something else has to end first
     x ReindexRunning        reindex_running    one reindex at a time
     x Overloaded            overloaded         too many requests in flight
@@ -31,6 +32,9 @@
     x DecoderLost           decoder_lost       the decoding process ended, and ended again
     x DeadlineExceeded      deadline_exceeded  the work took longer than a request may
     x Draining              draining           this process is about to end and takes nothing new
+    x NotStored             not_stored         what was sent could not be written to disk
+    x UploadsFull           uploads_full       no room for another upload that is to be kept
+    x IdempotencyRunning    idempotency_running  the first request of this key is still worked on
   + BodyTooLarge            body_too_large     the body has more bytes than this route takes
   + UploadTooSlow           upload_too_slow    the body came too slowly to wait for it
   + Refused                 the caller may not do this
@@ -174,6 +178,12 @@ class Overloaded(Busy):
         self.retry_after_s = retry_after_s
 
 
+class RateLimited(Overloaded):
+    """This API key has sent more requests than it may; others are served."""
+
+    code = "rate_limited"
+
+
 class StoreLocked(Busy):
     """Another process is writing this store."""
 
@@ -220,6 +230,35 @@ class Draining(Busy):
     """This process is about to end: it answers what it has begun and takes nothing new."""
 
     code = "draining"
+
+
+class NotStored(Busy):
+    """What was sent could not be written to the server's disk, which is full or gone."""
+
+    code = "not_stored"
+
+
+class UploadsFull(Busy):
+    """The uploads that are kept take all the room there is; `retry_after_s` says when to look again."""
+
+    code = "uploads_full"
+
+    def __init__(self, message: str, *, retry_after_s: int = 60) -> None:
+        """The sentence, and whole seconds until there may be room."""
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class IdempotencyRunning(Busy):
+    """The first request under this Idempotency-Key has not been answered yet."""
+
+    code = "idempotency_running"
+
+
+class IdempotencyMismatch(InputError):
+    """The Idempotency-Key came with another request before."""
+
+    code = "idempotency_mismatch"
 
 
 class BodyTooLarge(YuyinError):

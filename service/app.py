@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,24 +14,52 @@ from model.errors import BadOptions
 from model.media.child import Decoder
 from service import errors
 from service.deps import Parts
+from service.edge import cors
+from service.edge.admin import AdminAddress
 from service.edge.bodies import Bodies, Pace
 from service.edge.door import Door, DoorKeeper
 from service.edge.fence import Fence, is_loopback
-from service.edge.keys import Keyring, load_keys
+from service.edge.headers import SecurityHeaders
+from service.edge.keybook import FOLLOW_S as FOLLOW_KEYS_S
+from service.edge.keybook import KEYS, Keybook
+from service.edge.keys import load_keys
 from service.edge.links import Links
 from service.edge.logs import RequestLog
-from service.routes import admin, docs, health, jobs, page, recommend, rights, samples, tracks
-from service.schemas.health import Problem
-from service.schemas.options import Options
+from service.metrics.counted import Metrics
+from service.metrics.exchange import Exchange
+from service.metrics.state import State
+from service.openapi import document, operation_id
+from service.ranking.answering import Answering
+from service.routes import (
+    admin,
+    docs,
+    feedback,
+    health,
+    jobs,
+    page,
+    recommend,
+    rights,
+    samples,
+    tracks,
+    uploads,
+)
+from service.routes import metrics as scraped
+from service.serving.answered import Answered
+from service.serving.confined import Confined
 from service.serving.current import Current
 from service.serving.following import follow
 from service.serving.rightsbook import FOLLOW_S, Rightsbook
+from service.serving.room import FOLLOW_S as FOLLOW_ROOM_S
+from service.serving.room import ROOM, Room
 from service.serving.workers import Workers, unwanted
 from service.settings import Settings
-from service.stores.jobs import JobStore
+from service.stores.feedback import FeedbackLog
+from service.stores.jobs import JobStore, Kind
 from service.stores.opened import open_shared
-from service.stores.shared import RIGHTS, SNAPSHOT, Shared
-from service.work.jobs import Jobs, Runner, free_lapsed
+from service.stores.shared import RIGHTS, SNAPSHOT, JobQueue, Shared
+from service.stores.uploads import UploadStore
+from service.work.jobs import Jobs, Runner, free_lapsed, prune_now_and_then
+from service.work.recommend import AT_ONCE, Recommending, sweep_now_and_then
 from service.work.reindex import Reindex, swap_here
 
 _ABOUT = """A rough cut in, ranked tracks of your own pool out, each with the moment to start from.
@@ -40,24 +69,39 @@ _ABOUT = """A rough cut in, ranked tracks of your own pool out, each with the mo
 Every error is `application/problem+json` with a stable `code`."""
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, metrics_file: Path | None = None) -> FastAPI:
     """The service.
+
+    Args:
+        settings: all of them.
+        metrics_file: where to put this process's metrics for others of its supervisor, if there are any.
 
     Raises:
         BadOptions: if it would listen to other machines without keys, or the keys cannot be read.
     """
     keyring = load_keys(settings)
+    keys = Keybook(settings, keyring)
     if not keyring and not is_loopback(settings.host):
         raise BadOptions(
             f"without API keys this server listens to this machine only, not to {settings.host!r}: "
             "set YUYIN_HOST=127.0.0.1, or configure YUYIN_KEYS or YUYIN_KEYS_FILE"
         )
+    if not keyring and settings.admin_host is not None and not is_loopback(settings.admin_host):
+        raise BadOptions(
+            f"without API keys admins are served on this machine only, not on {settings.admin_host!r}: "
+            "set YUYIN_ADMIN_HOST=127.0.0.1, or configure YUYIN_KEYS or YUYIN_KEYS_FILE"
+        )
+
+    door, metrics = Door(), Metrics()
+    exchange = Exchange(metrics.registry, metrics_file)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with _running(settings, keyring) as parts:
+        async with _running(settings, keys, metrics, exchange) as parts:
             app.state.parts, app.state.end_streams = parts, parts.jobs.end_streams
+            metrics.registry.register(state := State(parts, door))
             yield
+            metrics.registry.unregister(state)
 
     app = FastAPI(
         title="YuYin",
@@ -66,23 +110,50 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        generate_unique_id_function=operation_id,
     )
-    for part in (recommend, rights, tracks, samples, jobs, admin, health, docs, page):
+    for part in (
+        recommend,
+        uploads,
+        rights,
+        tracks,
+        samples,
+        jobs,
+        feedback,
+        admin,
+        health,
+        scraped,
+        docs,
+        page,
+    ):
         app.include_router(part.router)
     page.mount(app)
     errors.install(app)
-    if not keyring:
-        app.add_middleware(Fence)
-    app.state.door = door = Door()
-    app.add_middleware(Bodies, pace=Pace(settings.upload_idle_s, settings.upload_bytes_per_s))
-    app.add_middleware(DoorKeeper, door=door)
-    app.add_middleware(RequestLog)  # added last: outermost, so that refusals have an id and a line too
-    _document(app)
+    app.state.door = door
+    _guard(app, settings, metrics, keyless=not keyring)
+    document(app)
     return app
 
 
+def _guard(app: FastAPI, settings: Settings, metrics: Metrics, *, keyless: bool) -> None:
+    """What every request passes before it meets a route, from the inside out.
+
+    The outermost gives refusals an id and a line in the log, too.
+    """
+    if settings.admin_port is not None:
+        app.add_middleware(AdminAddress, port=settings.admin_port)
+    app.add_middleware(Bodies, pace=Pace(settings.upload_idle_s, settings.upload_bytes_per_s))
+    app.add_middleware(DoorKeeper, door=app.state.door)
+    cors.allow(app, settings.cors_origins)
+    app.add_middleware(Fence, keyless=keyless, origins=settings.cors_origins)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(RequestLog, ended=metrics.ended)
+
+
 @asynccontextmanager
-async def _running(settings: Settings, keyring: Keyring) -> AsyncIterator[Parts]:
+async def _running(
+    settings: Settings, keys: Keybook, metrics: Metrics, exchange: Exchange
+) -> AsyncIterator[Parts]:
     """Open the store, start what works in the background, end all of it again."""
     rightsbook = Rightsbook(settings.store, settings.unknown_licences)
     current = Current(
@@ -90,28 +161,64 @@ async def _running(settings: Settings, keyring: Keyring) -> AsyncIterator[Parts]
         settings.backbones,
         batch_wait_ms=settings.batch_wait_ms,
         prepare=rightsbook.prepare,
+        on_batch=metrics.batches.observe,
     )
+    room = Room(settings.store)
     workers = Workers(settings.in_flight, settings.queue, settings.deadline_s)
     decoder = Decoder(settings.limits.for_video(), sandbox=settings.sandbox, unwanted=unwanted)
+    confined = Confined(decoder)
     loader = ThreadPoolExecutor(1, thread_name_prefix="yuyin-loader")
     reader = ThreadPoolExecutor(1, thread_name_prefix="yuyin-rights")  # never behind a large snapshot
     async with open_shared(settings) as shared:
         await asyncio.to_thread(rightsbook.follow)
+        await asyncio.to_thread(room.look)
         await asyncio.to_thread(current.follow)
-        jobs = Jobs(JobStore(settings.store), shared.notices, shared.queue)
+        answered = Answered(shared.cache, settings.cache_s)
+        answering = Answering(settings, current, rightsbook, decoder, workers, answered, metrics)
+        uploads = UploadStore(settings.store, settings.upload_ttl_s, settings.uploads_max_bytes)
+        queues: dict[Kind, JobQueue] = {"reindex": shared.queue, "recommend": shared.recommending}
+        jobs = Jobs(JobStore(settings.store), shared.notices, queues)
+        kept = FeedbackLog(settings.store)
         background = [asyncio.create_task(work) for work in _background(settings, current, shared, loader)]
-        look = rightsbook.look(current)
-        background.append(asyncio.create_task(follow(shared.notices, RIGHTS, look, reader, every_s=FOLLOW_S)))
+        background += [asyncio.create_task(work) for work in _recommending(answering, uploads, shared)]
+        looks = (
+            (RIGHTS, rightsbook.look(current), FOLLOW_S),
+            (KEYS, keys.follow, FOLLOW_KEYS_S),
+            (ROOM, room.look, FOLLOW_ROOM_S),
+        )
+        for topic, look, every_s in looks:
+            following = follow(shared.notices, topic, look, reader, every_s=every_s)
+            background.append(asyncio.create_task(following))
+        background.append(asyncio.create_task(exchange.run()))
+        loader.submit(confined.look)
         try:
             links = Links(settings.store)
-            yield Parts(settings, keyring, current, decoder, workers, jobs, shared, links, rightsbook)
+            yield Parts(
+                settings,
+                keys,
+                current,
+                decoder,
+                workers,
+                jobs,
+                shared,
+                links,
+                rightsbook,
+                answering,
+                uploads,
+                feedback=kept,
+                metrics=metrics,
+                exchange=exchange,
+                room=room,
+                confined=confined,
+            )
         finally:
             for task in background:
                 task.cancel()
             await asyncio.wait(background)
+            await asyncio.to_thread(kept.close)
             await asyncio.to_thread(workers.close)
+            await asyncio.to_thread(loader.shutdown)  # before the decoder, which it may be asking
             await asyncio.to_thread(decoder.close)
-            loader.shutdown()
             reader.shutdown()
 
 
@@ -128,33 +235,16 @@ def _background(
         yield free_lapsed("reindex", records, shared.notices, shared.queue)
 
 
-def _document(app: FastAPI) -> None:
-    """Add to the OpenAPI document what no signature says: the options, the errors and their codes."""
-    plain = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            document = plain()
-            schemas = document["components"]["schemas"]
-            for model in (Options, Problem):
-                described = model.model_json_schema(ref_template="#/components/schemas/{model}")
-                schemas.update(described.pop("$defs", {}))
-                schemas[model.__name__] = described
-            document["x-errors"] = [
-                {"code": code, "status": status, "title": title}
-                for code, (status, title) in errors.STATUS.items()
-            ]
-            _drop_foreign_errors(document)
-        return app.openapi_schema or {}
-
-    app.openapi = openapi  # type: ignore[method-assign]  # the way FastAPI documents for extending it
-
-
-def _drop_foreign_errors(document: dict[str, Any]) -> None:
-    """FastAPI describes its own form of 422 wherever we did not; `service.errors` never answers in it."""
-    for methods in document["paths"].values():
-        for operation in methods.values():
-            if "HTTPValidationError" in str(operation["responses"].get("422")):
-                del operation["responses"]["422"]
-    for name in ("HTTPValidationError", "ValidationError"):
-        document["components"]["schemas"].pop(name, None)
+def _recommending(
+    answering: Answering, uploads: UploadStore, shared: Shared
+) -> Iterator[Coroutine[Any, Any, None]]:
+    """Recommendations that somebody does not wait for, and what they leave behind."""
+    records, queue = JobStore(answering.settings.store), shared.recommending
+    yield sweep_now_and_then(uploads)
+    yield prune_now_and_then(records)
+    if answering.settings.redis_url is None:
+        work = Recommending(answering, uploads)
+        for _ in range(AT_ONCE):
+            yield Runner("recommend", work, records, shared.notices, queue, attempts=1).run()
+    else:
+        yield free_lapsed("recommend", records, shared.notices, queue)

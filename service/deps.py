@@ -1,5 +1,6 @@
 """What routes ask for: the parts of this service, and a key with the right scope."""
 
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated
@@ -8,14 +9,23 @@ from fastapi import Depends, Query, Request, Security
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
+from model.errors import RateLimited, Unauthenticated
 from model.media.child import Decoder
+from service.edge.keybook import Keybook
 from service.edge.keys import Keyring
 from service.edge.links import Link, Links
+from service.metrics.counted import Metrics
+from service.metrics.exchange import Exchange
+from service.ranking.answering import Answering
+from service.serving.confined import Confined
 from service.serving.current import Current, Serving
 from service.serving.rightsbook import Rightsbook
+from service.serving.room import Room
 from service.serving.workers import Workers
 from service.settings import Scope, Settings
+from service.stores.feedback import FeedbackLog
 from service.stores.shared import Shared
+from service.stores.uploads import UploadStore
 from service.work.jobs import Jobs
 
 
@@ -24,7 +34,7 @@ class Parts:
     """Built once by `service.app`, handed to every route."""
 
     settings: Settings
-    keyring: Keyring
+    keys: Keybook
     current: Current
     decoder: Decoder
     workers: Workers
@@ -32,6 +42,18 @@ class Parts:
     shared: Shared
     links: Links
     rights: Rightsbook
+    answering: Answering
+    uploads: UploadStore
+    feedback: FeedbackLog
+    metrics: Metrics
+    exchange: Exchange
+    room: Room
+    confined: Confined
+
+    @property
+    def keyring(self) -> Keyring:
+        """The keys in force: take it once a decision, it is swapped whole."""
+        return self.keys.ring
 
 
 async def _parts(request: Request) -> Parts:
@@ -53,9 +75,13 @@ _header = APIKeyHeader(name="X-API-Key", auto_error=False, description="The same
 
 
 async def _key(
+    request: Request,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
     header: Annotated[str | None, Security(_header)],
 ) -> str | None:
+    sent = {*request.headers.getlist("x-api-key"), *([bearer.credentials] if bearer is not None else [])}
+    if len(sent) > 1 or len(request.headers.getlist("authorization")) > 1:
+        raise Unauthenticated("this request carries several API keys: send one, once")
     return bearer.credentials if bearer is not None else header
 
 
@@ -66,6 +92,43 @@ def needs(*scopes: Scope) -> Callable[..., Awaitable[None]]:
         parts.keyring.require(key, *scopes)
 
     return check
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a request."""
+
+    name: str | None  # of the API key; None where there are none, and everybody is the same one
+    scopes: frozenset[Scope]
+
+
+async def _caller(parts: PartsDep, key: Annotated[str | None, Depends(_key)]) -> Caller:
+    ring = parts.keyring
+    return Caller(ring.caller(key), ring.scopes(key))
+
+
+CallerDep = Annotated[Caller, Depends(_caller)]
+
+
+async def within_rate(parts: PartsDep, key: Annotated[str | None, Depends(_key)]) -> None:
+    """Let a key pass that has not used up its requests; beside `needs` on routes that cost work.
+
+    Without keys everybody is this machine, whose requests the queue bounds.
+    """
+    ring = parts.keyring
+    name = ring.caller(key)
+    if name is None:
+        return
+    entry, settings = ring.entries[name], parts.settings
+    per_s = settings.rate_per_s if entry.rate_per_s is None else entry.rate_per_s
+    if per_s:
+        burst = settings.rate_burst if entry.burst is None else entry.burst
+        wait_s = await parts.shared.limiter.take(name, per_s=per_s, burst=burst)
+        if wait_s > 0:
+            raise RateLimited(
+                f"this API key may send {per_s:g} requests a second: wait {wait_s:.1f} s",
+                retry_after_s=math.ceil(wait_s),
+            )
 
 
 async def may_hear(

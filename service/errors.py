@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from model.errors import ArtifactError, NoAccelerator, NotFound, YuyinError
+from service.edge.headers import HEADERS
 
 log = logging.getLogger("yuyin.service")
 
@@ -43,6 +44,7 @@ STATUS: dict[str, tuple[int, str]] = {
     "mismatch": (409, "These parts do not belong together"),
     "range_not_satisfiable": (416, "Range not satisfiable"),
     "overloaded": (429, "Too many requests at once"),
+    "rate_limited": (429, "Too many requests with this key"),
     "not_ready": (503, "Not ready yet"),
     "not_installed": (503, "Pretrained weights are missing"),
     "no_accelerator": (503, "The required accelerator cannot be used"),
@@ -50,6 +52,10 @@ STATUS: dict[str, tuple[int, str]] = {
     "decoder_lost": (503, "The decoding process was lost"),
     "deadline_exceeded": (503, "The answer took too long"),
     "draining": (503, "This process is about to end"),
+    "not_stored": (503, "Could not be stored"),
+    "idempotency_running": (409, "The first request with this key is still worked on"),
+    "idempotency_mismatch": (422, "The idempotency key belongs to another request"),
+    "uploads_full": (429, "No room for another upload"),
     "body_too_large": (413, "The body is too large"),
     "upload_too_slow": (408, "The upload came too slowly"),
     "internal": (500, "Internal error"),
@@ -63,6 +69,8 @@ _RETRY_AFTER_S = {
     "decoder_lost": 1,
     "deadline_exceeded": 5,
     "draining": 1,
+    "idempotency_running": 1,
+    "not_stored": 5,
 }
 # Whoever is about to end, or stopped reading a body, takes no other request on this connection.
 _CLOSING = frozenset({"draining", "upload_too_slow"})
@@ -138,8 +146,13 @@ async def _gone(request: Request, error: Exception) -> Response:
 async def _unforeseen(request: Request, error: Exception) -> Response:
     """Nothing of the error is told outside: its words may name files, hosts or code."""
     log.error("unforeseen error", exc_info=error, extra={"code": "internal"})
+    # Starlette answers this outside of every middleware of ours, so what they add is added here.
+    request_id = getattr(request.state, "request_id", "")
     return problem(
-        request, "internal", "something went wrong inside: quote the request_id to whoever runs this server"
+        request,
+        "internal",
+        "something went wrong inside: quote the request_id to whoever runs this server",
+        headers=HEADERS | {"X-Request-ID": request_id},
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -27,6 +28,7 @@ from model.runtime.accelerator import Accelerator, Policy, Provider
 Scope = Literal["recommend", "catalogue", "admin"]
 SCOPES: tuple[Scope, ...] = ("recommend", "catalogue", "admin")
 
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
 _VIDEO = VideoLimits()  # one place for the numbers of design section 8
 _field = partial(Field, gt=0)
 
@@ -67,6 +69,13 @@ class KeyEntry(BaseModel):
     scopes: frozenset[Scope] = Field(
         default=frozenset({"recommend"}), description="What the key opens: recommend, catalogue, admin."
     )
+    expires_at: AwareDatetime | None = Field(
+        default=None, description="When it stops to open anything, such as 2026-12-31T00:00:00Z."
+    )
+    rate_per_s: float | None = Field(
+        default=None, ge=0, description="In the place of `YUYIN_RATE_PER_S` for this key; 0: no limit."
+    )
+    burst: int | None = Field(default=None, ge=1, description="In the place of `YUYIN_RATE_BURST`.")
 
 
 def _twice_the_cores() -> int:
@@ -99,7 +108,8 @@ class Settings(BaseSettings):
         default_factory=dict, description="API keys by name, hashed: {name: {sha256, scopes}}, as JSON."
     )
     keys_file: Path | None = Field(
-        default=None, description="JSON file with more entries of the form of `keys`."
+        default=None,
+        description="JSON file with more entries of the form of `keys`; changes are in force within 1 s.",
     )
     limits: Limits = Field(default_factory=Limits, description="What one uploaded video may cost.")
     samples: Path | None = Field(
@@ -186,10 +196,43 @@ class Settings(BaseSettings):
         ge=0,
         description="Mean rate below which a body is given up, measured once `upload_idle_s` have passed.",
     )
+    cache_s: float = Field(
+        default=3600.0,
+        ge=0,
+        description="Seconds for which an answer is kept for whoever asks the same again; 0: not at all.",
+    )
+    upload_ttl_s: float = Field(
+        default=3600.0, gt=0, description="Seconds for which /v1/uploads keeps a video; then it is deleted."
+    )
+    uploads_max_bytes: int = Field(
+        default=20_000_000_000, gt=0, description="Most bytes that all kept uploads may take together."
+    )
     drain_s: float = Field(
         default=30.0,
         ge=0,
         description="Seconds after SIGTERM in which begun requests are finished and new ones are refused.",
+    )
+
+    rate_per_s: float = Field(
+        default=10.0,
+        ge=0,
+        description="Requests that cost work, a second and key; more are 429 rate_limited. 0: no limit. "
+        "Without keys there is none.",
+    )
+    rate_burst: int = Field(default=40, ge=1, description="How many of those a key may send at once.")
+    cors_origins: tuple[str, ...] = Field(
+        default=(),
+        description="Web origins that may call from a browser, as JSON such as "
+        '["https://panel.example"]; "null" is the one of local files. None by default.',
+    )
+    admin_host: str | None = Field(
+        default=None,
+        description="Address on which /admin/... and /metrics are answered, and nowhere else; "
+        "needs `admin_port`.",
+    )
+    admin_port: int | None = Field(default=None, ge=1, le=65535, description="Port of `admin_host`.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least level of what is logged; a line a request is info."
     )
 
     @property
@@ -210,6 +253,22 @@ class Settings(BaseSettings):
         if self.top_k_default > self.top_k_max:
             raise ValueError("top_k_default is larger than top_k_max")
         return self
+
+    @model_validator(mode="after")
+    def _admin_is_an_address_of_its_own(self) -> "Settings":
+        if (self.admin_host is None) is not (self.admin_port is None):
+            raise ValueError("admin_host and admin_port need each other: set both, or none")
+        if self.admin_port is not None and self.admin_port == self.port:
+            raise ValueError("admin_port is the port of all others: take another one")
+        return self
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if origin != "null" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is no origin: scheme://host or scheme://host:port, lower case")
+        return origins
 
     @field_validator("redis_url")
     @classmethod

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +18,10 @@ from typing import Self
 
 from model.errors import CannotDecode, DecoderLost, VideoTooCostly
 from model.media.container import open_source
+from model.media.pictures import Shots
 from model.media.sandbox import TOO_COSTLY, Guards, Policy
 from model.media.streams import VideoLimits, VideoRecipe, VideoStreams
+from model.media.tally import Tally
 from model.media.wire import ATTEMPT, MESSAGE_BYTES, pack_job, unpack_answer, unpack_guards
 
 _ATTEMPTS = 3  # a fork server that was killed from outside is started again, twice
@@ -104,6 +106,7 @@ class Decoder:
                 within resource limits alone (prefer).
             unwanted: asked all the while in the thread that waits; once it is true the child is killed.
         """
+        self.tally = Tally()
         self._limits = limits
         self._unwanted = unwanted
         self._sandbox: Policy = sandbox
@@ -155,6 +158,36 @@ class Decoder:
             with _settled(memory) as settled:
                 return unpack_answer(answer, settled)
 
+    def read_pictures(
+        self,
+        files: Sequence[bytes],
+        times_s: Sequence[float],
+        duration_s: float,
+        recipe: VideoRecipe,
+        *,
+        start_s: float | None = None,
+        end_s: float | None = None,
+    ) -> VideoStreams:
+        """`model.media.pictures.read_pictures` in a child.
+
+        Args:
+            files: JPEG or PNG, at most about a thousand.
+            times_s: when each was taken, strictly ascending.
+            duration_s: of the video.
+            recipe: which of them, and how large.
+            start_s: the part to look at, as of a video.
+            end_s: likewise.
+
+        Raises:
+            YuyinError: as `read_video`.
+        """
+        shots = Shots(tuple(times_s), tuple(map(len, files)), duration_s)
+        job = pack_job(recipe, self._limits, start_s, end_s, shots)
+        with _descriptor_of(b"".join(files), self._limits) as data, _memory("streams") as memory:
+            answer = self._answer(job, (data, memory))
+            with _settled(memory) as settled:
+                return unpack_answer(answer, settled)
+
     def guards(self) -> Guards:
         """What confines a child on this machine: one is started and tries to get out.
 
@@ -169,7 +202,8 @@ class Decoder:
         for _ in range(_ATTEMPTS):
             server = self._alive()
             try:
-                return self._ask(server, job, descriptors)
+                with self.tally.child(kills=(VideoTooCostly, Unwanted)):
+                    return self._ask(server, job, descriptors)
             except _ServerGone:
                 self._bury(server)
         raise DecoderLost(

@@ -23,11 +23,20 @@ from typing import cast
 import av
 
 from model.errors import VideoTooCostly, YuyinError
+from model.media.pictures import read_pictures
 from model.media.sandbox import Guards, Policy, attempts, confine, die_with_parent, leave_network
 from model.media.seccomp import Filter, decoder_filter
 from model.media.streams import VideoLimits, VideoRecipe
 from model.media.video import read_video_file
-from model.media.wire import ATTEMPT, MESSAGE_BYTES, pack_error, pack_guards, pack_streams, unpack_job
+from model.media.wire import (
+    ATTEMPT,
+    MESSAGE_BYTES,
+    pack_error,
+    pack_guards,
+    pack_streams,
+    unpack_job,
+    unpack_shots,
+)
 
 _TOO_MUCH_MEMORY = "decoding takes more memory than is allowed: send a proxy, such as 720p H.264"
 _DESCRIPTORS = 3  # a job brings the answer's socket, the video, the memory for the pictures
@@ -163,7 +172,12 @@ def _decode(message: bytes, video: int, memory: int, close: Callable[[VideoLimit
     try:
         with os.fdopen(video, "rb") as file:
             close(limits)
-            streams = read_video_file(file, recipe, limits, start_s=start_s, end_s=end_s)
+            shots = unpack_shots(message)
+            if shots is None:
+                streams = read_video_file(file, recipe, limits, start_s=start_s, end_s=end_s)
+            else:
+                file.seek(0)
+                streams = read_pictures(file.read(), shots, recipe, limits, start_s=start_s, end_s=end_s)
             return pack_streams(streams, memory)
     except MemoryError:
         return pack_error(VideoTooCostly(_TOO_MUCH_MEMORY))

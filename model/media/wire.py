@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import BadOptions, CannotDecode, MediaError, NoSandbox, YuyinError
+from model.media.pictures import Shots
 from model.media.sandbox import Guards
 from model.media.streams import VideoInfo, VideoLimits, VideoRecipe, VideoStreams
 
@@ -28,16 +29,28 @@ _ALIGN = 64
 ATTEMPT = b"attempt"  # in the place of a job: try what a decoder must not be able to do
 
 
-def pack_job(recipe: VideoRecipe, limits: VideoLimits, start_s: float | None, end_s: float | None) -> bytes:
-    """One video to decode, as a message; its bytes travel by descriptor."""
+def pack_job(
+    recipe: VideoRecipe,
+    limits: VideoLimits,
+    start_s: float | None,
+    end_s: float | None,
+    shots: Shots | None = None,
+) -> bytes:
+    """One video to decode, or pictures in its place, as a message; the bytes travel by descriptor."""
     job = {"recipe": asdict(recipe), "limits": asdict(limits), "start_s": start_s, "end_s": end_s}
-    return json.dumps(job).encode()
+    return json.dumps(job | ({"shots": asdict(shots)} if shots else {})).encode()
 
 
 def unpack_job(message: bytes) -> tuple[VideoRecipe, VideoLimits, float | None, float | None]:
     """The inverse of `pack_job`."""
     job = json.loads(message)
     return VideoRecipe(**job["recipe"]), VideoLimits(**job["limits"]), job["start_s"], job["end_s"]
+
+
+def unpack_shots(message: bytes) -> Shots | None:
+    """Of a job whose bytes are pictures; None for a video."""
+    shots = json.loads(message).get("shots")
+    return shots and Shots(tuple(shots["times_s"]), tuple(shots["sizes"]), shots["duration_s"])
 
 
 def pack_guards(guards: Guards) -> bytes:

@@ -73,8 +73,11 @@ async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
 class Server(uvicorn.Server):
     """uvicorn's, which closes the door on SIGTERM and ends when all are out, or `drain_s` are over.
 
-    Ctrl-C, and a second SIGTERM, end it as uvicorn does.
+    Ctrl-C, and a second SIGTERM, end it as uvicorn does. Where others listen on the same socket, it stops
+    listening first and closes the door a moment later: who connects meanwhile is theirs, nobody is refused.
     """
+
+    others_listen = False
 
     def __init__(self, config: uvicorn.Config, door: Door, drain_s: float) -> None:
         super().__init__(config)
@@ -85,14 +88,18 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Close the door, if this is the first SIGTERM."""
         super().handle_exit(sig, frame)
-        if sig == signal.SIGTERM and not self._door.closed and self.started:
-            self._door.closed, self._closed_s = True, time.monotonic()
+        if sig == signal.SIGTERM and not self._closed_s and self.started:
+            self._door.closed, self._closed_s = not self.others_listen, time.monotonic()
             self.should_exit = False  # not yet
 
     async def on_tick(self, counter: int) -> bool:
         """Look whether all are out; uvicorn asks ten times a second."""
-        if self._door.closed:
+        if self._closed_s:
             passed_s = time.monotonic() - self._closed_s
+            if self.others_listen:
+                for listening in self.servers:
+                    listening.close()
+            self._door.closed = not self.others_listen or passed_s >= NOTICE_S
             empty = self._door.inside == 0 and passed_s >= NOTICE_S
             self.should_exit = self.should_exit or empty or passed_s >= self._drain_s
         return await super().on_tick(counter)

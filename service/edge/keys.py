@@ -1,4 +1,4 @@
-"""An API key in, the scopes it opens out; only hashes are kept and every comparison takes the same time."""
+"""An API key in, who calls and what it opens out; only hashes are kept, comparisons take the same time."""
 
 import hashlib
 import hmac
@@ -6,6 +6,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -14,6 +15,7 @@ from service.settings import SCOPES, KeyEntry, Scope, Settings
 
 _FILE = TypeAdapter(dict[str, KeyEntry])
 PREFIX = "yuyin_"  # lets a secret scanner recognise one
+MOST_BYTES = 1 << 20  # of a keys file: thousands of keys
 
 
 def sha256_of_key(key: str) -> str:
@@ -33,30 +35,42 @@ def new_key() -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Keyring:
-    """All configured keys; empty, every scope is open to loopback callers (`service.edge.fence`)."""
+    """All configured keys. With none, every scope is open to loopback callers (`service.edge.fence`).
+
+    `locked` is for a server that was started with keys: without any left it opens nothing, rather than all.
+    """
 
     entries: Mapping[str, KeyEntry]
+    locked: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.entries)
+        return self.locked or bool(self.entries)
 
-    def scopes(self, key: str | None) -> frozenset[Scope]:
-        """What `key` opens.
+    def caller(self, key: str | None) -> str | None:
+        """The name under which `key` is configured; None for everybody where no keys are.
 
         Raises:
-            Unauthenticated: if keys are configured and this is none of them.
+            Unauthenticated: if keys are configured and this is none of them, or it has expired.
         """
-        if not self.entries:
-            return frozenset(SCOPES)
+        if not self:
+            return None
         if key is None:
             raise Unauthenticated("send an API key as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'")
         digest, found = sha256_of_key(key), None
-        for entry in self.entries.values():  # to the end always: the time must not tell which one matched
+        for name, entry in self.entries.items():  # to the end always: the time must not tell which matched
             if hmac.compare_digest(digest, entry.sha256):
-                found = entry.scopes
+                found = name
         if found is None:
             raise Unauthenticated("this API key is not known: ask whoever runs this server for one")
+        expires_at = self.entries[found].expires_at
+        if expires_at is not None and expires_at <= datetime.now(UTC):
+            raise Unauthenticated("this API key has expired: ask whoever runs this server for another")
         return found
+
+    def scopes(self, key: str | None) -> frozenset[Scope]:
+        """What `key` opens; raises `Unauthenticated` as `caller` does."""
+        name = self.caller(key)
+        return frozenset(SCOPES) if name is None else self.entries[name].scopes
 
     def require(self, key: str | None, *scopes: Scope) -> None:
         """Raise `Unauthenticated` or `Forbidden` unless `key` opens one of `scopes`."""
@@ -69,17 +83,42 @@ def load_keys(settings: Settings) -> Keyring:
     """The keys of the settings and of the keys file together.
 
     Raises:
-        BadOptions: if the file cannot be used, or both define the same name.
+        BadOptions: if the file cannot be used or has no key, or both define the same name.
     """
     if settings.keys_file is None:
         return Keyring(dict(settings.keys))
     try:
-        listed = _FILE.validate_python(json.loads(settings.keys_file.read_text("utf-8")))
-    except (OSError, ValueError, ValidationError) as error:
+        with settings.keys_file.open("rb") as file:
+            written = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise BadOptions(f"YUYIN_KEYS_FILE cannot be read: {error}") from error
+    ring = ring_of(settings, written)
+    if not ring.entries:
         raise BadOptions(
-            f"YUYIN_KEYS_FILE cannot be used, it must be {{name: {{sha256, scopes}}}}: {error}"
+            "YUYIN_KEYS_FILE has no key, and would open nothing: put one in (yuyin keys new), or unset it"
+        )
+    return ring
+
+
+def ring_of(settings: Settings, written: bytes) -> Keyring:
+    """The keys of the settings and of a keys file with these bytes, which may be none: then nothing opens.
+
+    Raises:
+        BadOptions: if the file has another form, or names a key of the settings; its values are not repeated.
+    """
+    try:
+        if len(written) > MOST_BYTES:
+            raise ValueError(f"more than {MOST_BYTES} bytes")
+        listed = _FILE.validate_python(json.loads(written))
+    except ValidationError as error:
+        faults = [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
+        places = ", ".join(f"{place} ({message})" for place, message in faults)
+        raise BadOptions(
+            f"YUYIN_KEYS_FILE cannot be used, it must be {{name: {{sha256, scopes}}}}: {places}"
         ) from error
+    except (ValueError, RecursionError) as error:
+        raise BadOptions(f"YUYIN_KEYS_FILE cannot be used, it must be a JSON object: {error}") from error
     twice = sorted(set(listed) & set(settings.keys))
     if twice:
         raise BadOptions(f"these keys stand both in YUYIN_KEYS and in the keys file, name them once: {twice}")
-    return Keyring({**settings.keys, **listed})
+    return Keyring({**settings.keys, **listed}, locked=True)

@@ -5,6 +5,7 @@ first needed. It is no hash of a key: who reads the configuration must not be ab
 """
 
 import hmac
+import logging
 import os
 import secrets
 import time
@@ -14,6 +15,8 @@ from pathlib import Path
 from threading import Lock
 
 from model.errors import Corrupt, Forbidden
+
+log = logging.getLogger("yuyin.service")
 
 LIFE_S = 3600
 SECRET_BYTES = 32
@@ -83,7 +86,7 @@ def _secret(file: Path) -> bytes:
 def _read_or_make(file: Path) -> bytes:
     """The secret of a store; of several processes that make one at once, the first wins."""
     with suppress(FileNotFoundError):
-        return file.read_bytes()
+        return _read(file)
     aside = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as out:
@@ -95,4 +98,14 @@ def _read_or_make(file: Path) -> bytes:
             os.link(aside, file)  # fails where it exists: never replaces another's
     finally:
         aside.unlink()
-    return file.read_bytes()
+    return _read(file)
+
+
+def _read(file: Path) -> bytes:
+    """The secret, which nobody else may read: a copy of the store may have come with other rights."""
+    with file.open("rb") as opened:
+        if os.fstat(opened.fileno()).st_mode & 0o077:
+            log.warning("the secret for media addresses could be read by others: now it cannot")
+            with suppress(OSError):  # it is another user's, or the store is read-only
+                os.fchmod(opened.fileno(), 0o600)
+        return opened.read(SECRET_BYTES + 1)

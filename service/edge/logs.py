@@ -2,11 +2,13 @@
 
 import json
 import logging
+import re
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = logging.getLogger("yuyin.http")
@@ -14,11 +16,25 @@ log = logging.getLogger("yuyin.http")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
-class RequestLog:
-    """ASGI middleware: gives every request an id, sends it back as X-Request-ID, logs how it ended."""
+_SANE = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS", "PUT"})  # others may say anything
+Ended = Callable[[str, str, int, str | None, float], None]
 
-    def __init__(self, app: ASGIApp) -> None:
+
+def _nobody(method: str, route: str, status: int, code: str | None, seconds: float) -> None:
+    """Takes how requests ended where nobody counts them."""
+
+
+class RequestLog:
+    """ASGI middleware: gives every request an id, sends it back as X-Request-ID, logs how it ended.
+
+    A caller who has an id of its own for what it does sends it in the same header, and finds it in the log.
+    """
+
+    def __init__(self, app: ASGIApp, ended: Ended = _nobody) -> None:
+        """Args: `ended` is told the method, route, status, code and seconds of each request."""
         self.app = app
+        self._ended = ended
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on; log when the answer is out."""
@@ -26,7 +42,7 @@ class RequestLog:
             await self.app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
-        state["request_id"] = request_id = uuid.uuid4().hex
+        state["request_id"] = request_id = _id_of(scope)
         status, began = 500, time.perf_counter()
 
         async def noting(message: Message) -> None:
@@ -39,18 +55,26 @@ class RequestLog:
         try:
             await self.app(scope, receive, noting)
         finally:
-            route = scope.get("route")
+            # the template: paths may carry what callers call things
+            route = getattr(scope.get("route"), "path", "none")
+            code, seconds = state.get("code"), time.perf_counter() - began
+            method = scope["method"] if scope["method"] in _METHODS else "other"
             fields = {
                 "request_id": request_id,
-                "method": scope["method"],
-                "route": getattr(
-                    route, "path", "none"
-                ),  # the template: paths may carry what callers call things
+                "method": method,
+                "route": route,
                 "status": status,
-                "code": state.get("code"),
-                "duration_ms": round((time.perf_counter() - began) * 1000, 1),
+                "code": code,
+                "duration_ms": round(seconds * 1000, 1),
             }
             log.info("request", extra=fields)
+            self._ended(method, route, status, code, seconds)
+
+
+def _id_of(scope: Scope) -> str:
+    """The caller's, unless that could be mistaken for something else in a log or a header."""
+    given = Headers(scope=scope).get("x-request-id", "")
+    return given if _SANE.fullmatch(given) else uuid.uuid4().hex
 
 
 class JsonFormatter(logging.Formatter):
@@ -70,16 +94,17 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
-def log_config() -> dict[str, Any]:
+def log_config(level: str = "info") -> dict[str, Any]:
     """For `dictConfig` and uvicorn's `log_config`: JSON lines on stderr; the access lines are ours."""
+    ours = {"handlers": ["stderr"], "level": level.upper(), "propagate": False}
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"json": {"()": "service.edge.logs.JsonFormatter"}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
         "loggers": {
-            "yuyin": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
-            "uvicorn": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+            "yuyin": ours,
+            "uvicorn": ours,
             "uvicorn.access": {"handlers": [], "level": "WARNING", "propagate": False},
         },
     }

@@ -3,32 +3,37 @@
 They inherit one listening socket. What waits in its queue when a process dies is taken by the others, so that
 only the requests inside that process fail; a port for each (SO_REUSEPORT) would drop its queue with it. Each
 process reads its settings from a pipe that stays open: should this one be killed, the pipe closes, they end,
-and the port is free for the next start.
+and the port is free for the next start. On another pipe each process says that its event loop turns; one that
+falls silent is killed.
 """
 
 import json
 import logging
+import os
+import shutil
 import signal
-import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from model.errors import BadOptions
+from service.processes.listening import listen
 from service.settings import Settings  # and no more of the service: this process is small
 
 log = logging.getLogger("yuyin.service")
 
 LOOK_S = 0.1
+HUNG_S = 10.0  # without a pulse, once there was one; half a second apart otherwise
 LATE_S = 15.0  # beyond the time to drain, for a process to end by itself
 BAD_START = 2  # exit status of a process that would fail again just so
 SOON_S = 10.0  # a process that dies younger than this is started again after a pause
 PAUSES_S = (0.0, 0.5, 1.0, 2.0, 5.0)  # by how often it died so in a row
-BACKLOG = 2048
 
 
 def check(settings: Settings) -> None:
@@ -40,11 +45,13 @@ def check(settings: Settings) -> None:
         )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Place:
     """One of the processes, whichever holds the place now."""
 
     child: "subprocess.Popen[str] | None" = None
+    pulse: int | None = None  # our end of its pipe
+    silent_looks: int | None = None  # since the last pulse; None before the first and after the last
     began_s: float = 0.0
     failures: int = 0
     start_at_s: float = field(default_factory=time.monotonic)
@@ -58,12 +65,13 @@ class Supervisor:
         self._settings = settings
         self._stop = threading.Event()
         self._places = [_Place() for _ in range(settings.processes)]
-        self._listening = _bound(settings.host, settings.port)
+        self._listening = listen(settings)
+        self._metrics = Path(tempfile.mkdtemp(prefix="yuyin-metrics-"))
 
     @property
     def port(self) -> int:
         """Where it listens."""
-        return int(self._listening.getsockname()[1])
+        return int(self._listening[0].getsockname()[1])
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; returns the exit status."""
@@ -84,12 +92,14 @@ class Supervisor:
         now_s = time.monotonic()
         if place.child is None:
             if now_s >= place.start_at_s:
-                place.child, place.began_s = self._started(), now_s
+                self._start(place)
+                place.began_s = now_s
             return None
         status = place.child.poll()
         if status is None:
+            _feel(place)
             return None
-        _let_go(place.child)
+        _let_go(place)
         place.failures = place.failures + 1 if now_s - place.began_s < SOON_S else 0
         pause_s = PAUSES_S[min(place.failures, len(PAUSES_S) - 1)]
         log.error(
@@ -98,28 +108,37 @@ class Supervisor:
         place.child, place.start_at_s = None, now_s + pause_s
         return status
 
-    def _started(self) -> "subprocess.Popen[str]":
-        descriptor = self._listening.fileno()
-        child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "service.processes.process", str(descriptor)],
-            stdin=subprocess.PIPE,
-            pass_fds=(descriptor,),
-            text=True,
-            start_new_session=True,  # Ctrl-C reaches this process alone, which passes it on
-        )
+    def _start(self, place: _Place) -> None:
+        place.pulse, theirs = os.pipe()
+        os.set_blocking(place.pulse, False)
+        descriptors = (theirs, *(each.fileno() for each in self._listening))
+        metrics_file = str(self._metrics / f"{self._places.index(place)}.json")
+        try:
+            child = subprocess.Popen(
+                [sys.executable, "-P", "-m", "service.processes.process", metrics_file]
+                + [str(each) for each in descriptors],
+                stdin=subprocess.PIPE,
+                pass_fds=descriptors,
+                text=True,
+                start_new_session=True,  # Ctrl-C reaches this process alone, which passes it on
+            )
+        finally:
+            os.close(theirs)
         assert child.stdin is not None
         with suppress(BrokenPipeError):  # it is dead already, which the next look finds
             child.stdin.write(json.dumps(_one_of(self._settings)) + "\n")
             child.stdin.flush()
         log.info("a service process starts", extra={"pid": child.pid})
-        return child
+        place.child, place.silent_looks = child, None
 
     def _end(self) -> None:
         """Let all finish what they are at, then end them."""
-        self._listening.close()
-        children = [place.child for place in self._places if place.child is not None]
-        for child in children:
-            _let_go(child)
+        for listening in self._listening:
+            listening.close()
+        places = [place for place in self._places if place.child is not None]
+        for place in places:
+            _let_go(place)
+        children = [place.child for place in places if place.child is not None]
         end_s = time.monotonic() + self._settings.drain_s + LATE_S
         for child in children:
             try:
@@ -127,27 +146,35 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
+        shutil.rmtree(self._metrics, ignore_errors=True)
 
 
-def _let_go(child: "subprocess.Popen[str]") -> None:
-    assert child.stdin is not None
-    with suppress(BrokenPipeError):  # it died before it had read its settings
-        child.stdin.close()
+def _feel(place: _Place) -> None:
+    """Kill a process whose event loop has not turned for `HUNG_S`.
 
-
-def _bound(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    Counted in looks, not by the clock: a machine that was paused with all of us on it has missed neither.
+    """
+    assert place.child is not None
+    assert place.pulse is not None
     try:
-        listening.bind((host, port))
-    except OSError as error:
-        listening.close()
-        raise BadOptions(
-            f"YUYIN_HOST and YUYIN_PORT: {host}:{port} cannot be listened on ({error})"
-        ) from error
-    listening.listen(BACKLOG)
-    return listening
+        felt = os.read(place.pulse, 4096)
+        place.silent_looks = 0 if felt else None  # it has closed its end: it is about to end
+    except BlockingIOError:
+        if place.silent_looks is not None:
+            place.silent_looks += 1
+    if place.silent_looks is not None and place.silent_looks * LOOK_S > HUNG_S:
+        log.error("a service process hangs", extra={"pid": place.child.pid})
+        place.child.kill()
+        place.silent_looks = None
+
+
+def _let_go(place: _Place) -> None:
+    assert place.child is not None
+    assert place.child.stdin is not None
+    assert place.pulse is not None
+    with suppress(BrokenPipeError):  # it died before it had read its settings
+        place.child.stdin.close()
+    os.close(place.pulse)
 
 
 def _one_of(settings: Settings) -> dict[str, Any]:

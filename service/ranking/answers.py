@@ -1,15 +1,19 @@
-"""A video file and options in, the whole answer in the wire format out; no HTTP: the CLI can use it too."""
+"""A video, or what was sent in its place, and options in, the answer in the wire format out; no HTTP."""
 
-from dataclasses import asdict
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from model.artifact import sha256_of
+from model.errors import BadOptions
 from model.media.child import Decoder
 from model.media.streams import VideoStreams
 from service.ranking import recommender
-from service.ranking.recommender import Query, Ranked, Stopwatch
+from service.ranking.recommender import Picture, Query, Ranked, Stopwatch
+from service.ranking.sent import picture_of, streams_of
 from service.schemas.options import Options
+from service.schemas.question import Question
 from service.schemas.recommendation import Recommendation, Result, Segment, VideoSeen
 from service.schemas.rights import LicenceFacts
 from service.serving.current import Serving
@@ -25,34 +29,105 @@ def answer(
     top_k: int,
     request_id: str,
     clock: Stopwatch,
+    *,
+    sha256: str | None = None,
 ) -> Recommendation:
     """Decode, rank and describe, on one (snapshot, bundle) from here to the end.
+
+    Args:
+        serving: the pair that answers.
+        ruling: the rights over it.
+        decoder: of the video.
+        video: the file.
+        options: all but `top_k`.
+        top_k: how many tracks.
+        request_id: of the answer.
+        clock: running since the request came.
+        sha256: of the file, where it is known.
 
     Raises:
         MediaError: by what is wrong with the file.
         BadOptions: if the asked part of the video is empty, or as `recommender.answer_for`.
         NotInstalled: if a text needs a network that is not here.
     """
-    with clock.stage("hash"):
-        sha256 = sha256_of(video)
+    if sha256 is None:
+        with clock.stage("hash"):
+            sha256 = sha256_of(video)
     with clock.stage("decode"):
         streams = decoder.read_video(
             video, serving.profile.recipe, start_s=options.start_s, end_s=options.end_s
         )
     ranked = recommender.recommend(serving, ruling, streams, query_of(options, top_k), clock)
-    return Recommendation(
-        request_id=request_id,
-        snapshot=serving.snapshot.id,
-        bundle=serving.bundle.id,
-        rights=ruling.version,
-        recipe=serving.bundle.recipe,
-        warnings=list(streams.warnings),
-        video=_seen(streams, sha256, ranked),
-        results=[_result(serving, ruling, ranked, i) for i in range(len(ranked.matches))],
-        no_good_match=ranked.no_good_match,
-        excluded=ranked.excluded,
-        timings_ms=clock.timings_ms | {"total": clock.total_ms},
-    )
+    seen = _seen(streams, sha256, ranked)
+    return _Told(serving, ruling, ranked, seen, streams.warnings).told(request_id, clock)
+
+
+def answer_sent(
+    serving: Serving,
+    ruling: Ruling,
+    decoder: Decoder,
+    question: Question,
+    top_k: int,
+    request_id: str,
+    clock: Stopwatch,
+) -> Recommendation:
+    """The same for frames or features that were sent in the place of a video.
+
+    Raises:
+        ForeignRecipe: for features that were made otherwise than the bundle's.
+        MediaError: by what is wrong with a picture.
+        BadOptions: if what was sent does not fit the bundle, or as `recommender.answer_for`.
+    """
+    if question.upload_id is not None:
+        raise BadOptions("a body that names an upload_id is a short one: leave out what it does not need")
+    query = query_of(question.options, top_k)
+    if question.features is not None:
+        picture = picture_of(serving.bundle, question)
+        ranked = recommender.answer_for(serving, ruling, picture, query, clock)
+        return _Told(serving, ruling, ranked, _unseen(picture, ranked)).told(request_id, clock)
+    with clock.stage("decode"):
+        streams = streams_of(serving, decoder, question)
+    ranked = recommender.recommend(serving, ruling, streams, query, clock)
+    seen = _seen(streams, None, ranked).model_copy(update={"fps": None, "rotation": None})
+    return _Told(serving, ruling, ranked, seen, streams.warnings).told(request_id, clock)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """All that an answer says but who asked."""
+
+    serving: Serving
+    ruling: Ruling
+    ranked: Ranked
+    seen: VideoSeen
+    warnings: tuple[str, ...] = ()
+
+    def told(self, request_id: str, clock: Stopwatch) -> Recommendation:
+        ranked, serving = self.ranked, self.serving
+        return Recommendation(
+            request_id=request_id,
+            snapshot=serving.snapshot.id,
+            bundle=serving.bundle.id,
+            rights=self.ruling.version,
+            recipe=serving.bundle.recipe,
+            warnings=list(self.warnings),
+            video=self.seen,
+            results=[_result(serving, self.ruling, ranked, i) for i in range(len(ranked.matches))],
+            no_good_match=ranked.no_good_match,
+            excluded=ranked.excluded,
+            timings_ms=clock.timings_ms | {"total": clock.total_ms},
+        )
+
+
+def lasting(found: Recommendation) -> bytes:
+    """An answer as JSON without what is this request's alone."""
+    return found.model_dump_json(exclude={"request_id", "timings_ms"}).encode()
+
+
+def whole(kept: bytes, request_id: str, clock: Stopwatch) -> bytes:
+    """A request's own answer around a `lasting` one; nothing is parsed."""
+    timings = json.dumps(clock.timings_ms | {"total": clock.total_ms}, separators=(",", ":"))
+    return b'{"request_id":"%s",%s,"timings_ms":%s}' % (request_id.encode(), kept[1:-1], timings.encode())
 
 
 def query_of(options: Options, top_k: int) -> Query:
@@ -70,7 +145,20 @@ def query_of(options: Options, top_k: int) -> Query:
     )
 
 
-def _seen(streams: VideoStreams, sha256: str, ranked: Ranked) -> VideoSeen:
+def _unseen(picture: Picture, ranked: Ranked) -> VideoSeen:
+    return VideoSeen(
+        sha256=None,
+        duration_s=round(picture.length_s, 6),
+        width_px=None,
+        height_px=None,
+        fps=None,
+        rotation=None,
+        frames_used=None,
+        cuts_s=ranked.cuts_s,
+    )
+
+
+def _seen(streams: VideoStreams, sha256: str | None, ranked: Ranked) -> VideoSeen:
     info = streams.info
     return VideoSeen(
         sha256=sha256,

@@ -13,6 +13,7 @@ from index_builder.rights.eligibility import Use
 from index_builder.search import Filters, Match, eligible, rank
 from index_builder.snapshot import Snapshot
 from model.errors import BadOptions
+from model.features.extractors import Profile
 from model.features.motion import cuts
 from model.features.sequence import Sequence
 from model.media.streams import VideoStreams
@@ -103,10 +104,15 @@ def recommend(
         YuyinError: as `answer_for`.
     """
     with clock.stage("features"):
-        sequences = {name: extract(video) for name, extract in serving.profile.video.items()}
-        cuts_s = [round(float(t), 6) for t in cuts(video)] if serving.profile.recipe.motion else None
-    length_s = max(video.end_s - video.start_s, 1e-3)
-    return answer_for(serving, ruling, Picture(sequences, length_s, cuts_s), query, clock)
+        picture = see(serving.profile, video)
+    return answer_for(serving, ruling, picture, query, clock)
+
+
+def see(profile: Profile, video: VideoStreams) -> Picture:
+    """What a profile's extractors make of a video; anybody may do it who has the profile."""
+    sequences = {name: extract(video) for name, extract in profile.video.items()}
+    cuts_s = [round(float(t), 6) for t in cuts(video)] if profile.recipe.motion else None
+    return Picture(sequences, max(video.end_s - video.start_s, 1e-3), cuts_s)
 
 
 def answer_for(serving: Serving, ruling: Ruling, picture: Picture, query: Query, clock: Stopwatch) -> Ranked:

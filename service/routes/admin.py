@@ -4,12 +4,13 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Response
+from fastapi import APIRouter, Body, Depends, Header, Response
 from fastapi.concurrency import run_in_threadpool
 
 from index_builder import snapshot as snapshots
 from model.errors import BadOptions, NotFound
-from service.deps import Parts, PartsDep, needs
+from service.deps import CallerDep, Parts, PartsDep, needs, within_rate
+from service.edge.idempotency import once
 from service.routes.responses import errors
 from service.schemas.jobs import Job, ReindexRequest
 from service.schemas.snapshots import SnapshotEntry, SnapshotList
@@ -18,13 +19,25 @@ from service.work.reindex import SHIPPED
 
 router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(needs("admin"))])
 
+START_S = 30.0  # to write a record
 _ID = re.compile(r"[0-9a-f]{8,64}")  # ids are hashes: nothing else reaches the file system
 
 
-@router.post("/reindex", status_code=202, responses=errors(401, 403, 409, 422))
+@router.post(
+    "/reindex",
+    status_code=202,
+    response_model=Job,
+    responses=errors(401, 403, 404, 409, 422, 429),
+    dependencies=[Depends(within_rate)],
+)
 async def reindex(
-    parts: PartsDep, response: Response, asked: Annotated[ReindexRequest | None, Body()] = None
-) -> Job:
+    parts: PartsDep,
+    caller: CallerDep,
+    asked: Annotated[ReindexRequest | None, Body()] = None,
+    idempotency_key: Annotated[
+        str | None, Header(description="The same key and wish get the same job, for a day.")
+    ] = None,
+) -> Response:
     """Build the next snapshot in the background and put it in force; requests go on meanwhile.
 
     What is already in the feature store is not computed again unless `recompute` is true. One at a time,
@@ -32,9 +45,16 @@ async def reindex(
     """
     asked = asked or ReindexRequest()
     settled = {"pool": _pool(parts, asked.pool), "bundle": _bundle(parts, asked.bundle)}
-    job = await parts.jobs.start("reindex", settled | {"recompute": asked.recompute})
-    response.headers["Location"] = f"/v1/jobs/{job.id}"
-    return job
+    wish = settled | {"recompute": asked.recompute}
+
+    async def start() -> Response:
+        job = await parts.jobs.start("reindex", wish, caller.name)
+        place = {"Location": f"/v1/jobs/{job.id}"}
+        return Response(job.model_dump_json(), 202, headers=place, media_type="application/json")
+
+    fingerprint = {"route": "reindex", **wish}
+    keys = parts.shared.idempotency
+    return await once(idempotency_key, keys, caller.name, fingerprint, start, hold_s=START_S)
 
 
 def _pool(parts: Parts, name: str | None) -> str:
@@ -60,7 +80,7 @@ def _bundle(parts: Parts, bundle_id: str | None) -> str:
     return bundle_id
 
 
-@router.get("/snapshots", responses=errors(401, 403))
+@router.get("/snapshots", responses=errors(401, 403, 404))
 def list_snapshots(parts: PartsDep) -> SnapshotList:
     """Every snapshot of the store, and which one answers."""
     return SnapshotList(snapshots=_entries(parts))

@@ -5,32 +5,53 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
-from service.deps import PartsDep, needs
+from model.errors import NotFound
+from service.deps import Caller, CallerDep, Parts, PartsDep, needs
 from service.routes.responses import errors
 from service.schemas.jobs import Job
+from service.work.recommend import let_go
 
-router = APIRouter(prefix="/v1", tags=["jobs"], dependencies=[Depends(needs("admin"))])
+router = APIRouter(prefix="/v1", tags=["jobs"], dependencies=[Depends(needs("admin", "recommend"))])
 
 _EVENT_ID = re.compile("[0-9]{1,15}")  # what else a client sends, it has from somewhere else
 POLL_S = 1  # how soon it pays to ask again
+_EVENT: dict[str, Any] = {  # of one event, as OpenAPI 3.2 has it
+    "type": "object",
+    "required": ["event", "id", "data"],
+    "properties": {
+        "event": {"const": "job"},
+        "id": {"type": "string"},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": "#/components/schemas/Job"},
+        },
+    },
+}
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Server-sent events: `event: job`, `id:` the record's version, `data:` the record as "
         "JSON. The stream ends with the job.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"schema": _EVENT}},
     },
     204: {
         "description": "The job has ended and `Last-Event-ID` says that its end was told: do not reconnect."
     },
 }
 
+_BEING_ENDED: dict[int | str, dict[str, Any]] = {202: {"model": Job, "description": "It is being ended."}}
+
 
 @router.get("/jobs/{job_id}", responses=errors(401, 403, 404))
-async def job(job_id: str, parts: PartsDep, response: Response) -> Job:
-    """Poll a job: `done` means that its snapshot is in force, or is about to be within a second."""
-    found = await parts.jobs.get(job_id)
+async def job(job_id: str, parts: PartsDep, caller: CallerDep, response: Response) -> Job:
+    """Poll a job. A reindex is `done` when its snapshot is in force, or is about to be within a second.
+
+    The scope `admin` sees every job, `recommend` those that the same API key asked for.
+    """
+    found = await _visible(parts, caller, job_id)
     if found.open:
         response.headers["Retry-After"] = str(POLL_S)
     return found
@@ -38,10 +59,13 @@ async def job(job_id: str, parts: PartsDep, response: Response) -> Job:
 
 @router.get("/jobs/{job_id}/events", response_class=Response, responses=_STREAM | errors(401, 403, 404, 429))
 async def events(
-    job_id: str, parts: PartsDep, last_event_id: Annotated[str | None, Header()] = None
+    job_id: str,
+    parts: PartsDep,
+    caller: CallerDep,
+    last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Follow a job without polling; a client that was cut off goes on where it was, by `Last-Event-ID`."""
-    found = await parts.jobs.get(job_id)
+    found = await _visible(parts, caller, job_id)
     known = int(last_event_id) if last_event_id and _EVENT_ID.fullmatch(last_event_id) else 0
     if not found.open and known == found.version:
         return Response(status_code=204)
@@ -50,6 +74,14 @@ async def events(
         media_type="text/event-stream",
         headers={"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"},
     )
+
+
+async def _visible(parts: Parts, caller: Caller, job_id: str) -> Job:
+    """A job that this caller may know of; raises `NotFound`."""
+    found = await parts.jobs.get(job_id)
+    if "admin" in caller.scopes or (found.kind == "recommend" and found.owner == caller.name):
+        return found
+    raise NotFound("there is no job of this id")
 
 
 async def _sent(changes: AsyncIterator[Job | None]) -> AsyncIterator[str]:
@@ -61,13 +93,16 @@ async def _sent(changes: AsyncIterator[Job | None]) -> AsyncIterator[str]:
             yield f"id: {found.version}\nevent: job\ndata: {found.model_dump_json()}\n\n"
 
 
-@router.delete("/jobs/{job_id}", responses=errors(401, 403, 404, 409))
-async def cancel(job_id: str, parts: PartsDep, response: Response) -> Job:
+@router.delete("/jobs/{job_id}", responses=_BEING_ENDED | errors(401, 403, 404, 409))
+async def cancel(job_id: str, parts: PartsDep, caller: CallerDep, response: Response) -> Job:
     """Cancel a job: its work ends, what was half built is removed, the index in force stays.
 
     202 while it is being ended: follow the job. Asking again is fine, and answers the same; a job that ended
     otherwise is 409 `job_ended`.
     """
+    await _visible(parts, caller, job_id)
     found = await parts.jobs.cancel(job_id)
+    if not found.open:  # nobody had taken it up, so nobody else clears away
+        await run_in_threadpool(let_go, parts.uploads, found)
     response.status_code = 202 if found.open else 200
     return found

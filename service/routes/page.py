@@ -29,13 +29,7 @@ def page() -> HTMLResponse:
     """The page; what it shows it asks of this service, with the visitor's own key."""
     nonce = secrets.token_urlsafe(16)  # for the style sheet that the waveforms carry with them
     text = (_folder() / "index.html").read_text("utf-8").replace("{nonce}", nonce)
-    headers = {
-        "Content-Security-Policy": _POLICY.format(nonce=nonce),
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-        "Cache-Control": "no-store",
-    }
-    return HTMLResponse(text, headers=headers)
+    return HTMLResponse(text, headers={"Content-Security-Policy": _POLICY.format(nonce=nonce)})
 
 
 class _Files(StaticFiles):
@@ -45,7 +39,7 @@ class _Files(StaticFiles):
         if path.endswith(".html"):  # `page` gives it, with its policy
             raise HTTPException(404)
         answer = await super().get_response(path, scope)
-        answer.headers.update({"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"})
+        answer.headers["Cache-Control"] = "no-cache"
         return answer
 
 

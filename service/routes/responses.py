@@ -10,12 +10,22 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: _described(status) for status in statuses}
 
 
+def file_of(*media_types: str) -> dict[int | str, dict[str, Any]]:
+    """For the `responses` of a route that `service.edge.ranges.file_answer` answers."""
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in media_types}
+    return {
+        200: {"description": "All of it.", "content": content},
+        206: {"description": "The part that `Range` asks for.", "content": content},
+        304: {"description": "`If-None-Match` has its ETag."},
+    }
+
+
 def _described(status: int) -> dict[str, Any]:
     codes = {code: title for code, (given, title) in STATUS.items() if given == status}
-    examples = {code: {"value": _example(code, title, status)} for code, title in codes.items()}
+    example = _example(*next(iter(codes.items())), status)
     return {
         "description": ", ".join(codes),
-        "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}},
+        "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}},
     }
 
 

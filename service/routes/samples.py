@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from model.errors import NotFound
 from service.deps import PartsDep, needs
 from service.edge.ranges import file_answer
-from service.routes.responses import errors
+from service.routes.responses import errors, file_of
 from service.schemas.samples import Sample, SampleList
 
 router = APIRouter(prefix="/v1", tags=["samples"], dependencies=[Depends(needs("recommend"))])
@@ -22,7 +22,11 @@ def samples(parts: PartsDep) -> SampleList:
     return SampleList(samples=[_sample(path) for path in _files(parts.settings.samples)])
 
 
-@router.get("/samples/{name}", responses=errors(401, 403, 404, 416))
+@router.get(
+    "/samples/{name}",
+    response_class=Response,
+    responses=file_of(*_TYPES.values()) | errors(401, 403, 404, 416),
+)
 def sample(name: str, request: Request, parts: PartsDep) -> Response:
     """One of them; Range and If-None-Match are honoured."""
     for path in _files(parts.settings.samples):

@@ -8,10 +8,11 @@ import numpy as np
 from fastapi import APIRouter, Depends, Query, Request, Response
 from numpy.typing import NDArray
 
+from model.errors import NotFound
 from service.deps import Parts, PartsDep, ServingDep, may_hear, needs
 from service.edge.ranges import file_answer
 from service.ranking.answers import licence_of, media_urls
-from service.routes.responses import errors
+from service.routes.responses import errors, file_of
 from service.schemas.asked import Range
 from service.schemas.tracks import Facets, MediaLink, MediaLinksRequest, Track, TrackPage
 from service.serving.current import Serving
@@ -22,6 +23,14 @@ router = APIRouter(prefix="/v1", tags=["tracks"])
 _CATALOGUE = [Depends(needs("catalogue"))]
 _EITHER = [Depends(needs("recommend", "catalogue"))]  # an editor's page needs what these say
 _HEAR = [Depends(may_hear)]
+_DRAWN: dict[str, Any] = {
+    "type": "object",
+    "required": ["duration_s", "peaks"],
+    "properties": {"duration_s": {"type": "number"}, "peaks": {"type": "array", "items": {}}},
+}
+_PEAKS = file_of("application/json") | {
+    200: {"description": "All of it.", "content": {"application/json": {"schema": _DRAWN}}}
+}
 
 
 @router.get("/facets", responses=errors(401, 403, 503), dependencies=_EITHER)
@@ -48,10 +57,14 @@ def _extent(column: NDArray[np.float64]) -> Range | None:
 def media_links(asked: MediaLinksRequest, parts: PartsDep, serving: ServingDep) -> dict[str, MediaLink]:
     """Addresses of previews and waveforms that need no key for an hour: `<audio>` cannot send one.
 
-    A track that the snapshot in force does not have is left out.
+    A track that the snapshot in force does not have, or that was withdrawn, is left out.
     """
-    rows_of = serving.snapshot.catalogue.rows_of
-    return {track_id: _link(parts, track_id) for track_id in asked.track_ids if len(rows_of([track_id]))}
+    rows_of, rights = serving.snapshot.catalogue.rows_of, parts.rights.take(serving.snapshot).rights
+    return {
+        track_id: _link(parts, track_id)
+        for track_id in asked.track_ids
+        if len(rows_of([track_id])) and not rights.licence(track_id).withdrawn
+    }
 
 
 def _link(parts: Parts, track_id: str) -> MediaLink:
@@ -82,7 +95,10 @@ def tracks(
 
 @router.head("/tracks/{track_id:path}/audio", include_in_schema=False, dependencies=_HEAR)
 @router.get(
-    "/tracks/{track_id:path}/audio", responses=errors(401, 403, 404, 409, 416, 503), dependencies=_HEAR
+    "/tracks/{track_id:path}/audio",
+    response_class=Response,
+    responses=file_of("audio/mp4") | errors(401, 403, 404, 409, 416, 503),
+    dependencies=_HEAR,
 )
 def audio(track_id: str, request: Request, parts: PartsDep, serving: ServingDep) -> Response:
     """A preview that every browser plays (AAC in MP4); Range and If-None-Match are honoured."""
@@ -90,7 +106,12 @@ def audio(track_id: str, request: Request, parts: PartsDep, serving: ServingDep)
 
 
 @router.head("/tracks/{track_id:path}/peaks", include_in_schema=False, dependencies=_HEAR)
-@router.get("/tracks/{track_id:path}/peaks", responses=errors(401, 403, 404, 409, 503), dependencies=_HEAR)
+@router.get(
+    "/tracks/{track_id:path}/peaks",
+    response_class=Response,
+    responses=_PEAKS | errors(401, 403, 404, 409, 416, 503),
+    dependencies=_HEAR,
+)
 def peaks(track_id: str, request: Request, parts: PartsDep, serving: ServingDep) -> Response:
     """The waveform to draw: JSON with `duration_s` and `peaks`."""
     return _media(request, parts, serving, track_id, "peaks.json", "application/json")
@@ -119,5 +140,9 @@ def _track(facts: dict[str, Any], ruling: Ruling) -> Track:
 def _media(
     request: Request, parts: PartsDep, serving: Serving, track_id: str, name: str, media_type: str
 ) -> Response:
-    folder = parts.settings.store / "media" / _find(serving, track_id)["media_sha256"]
+    """What was withdrawn is heard no more, by nobody and at no address: an hour-old one may be anywhere."""
+    found = _find(serving, track_id)
+    if parts.rights.take(serving.snapshot).rights.licence(track_id).withdrawn:
+        raise NotFound(f"track {track_id!r} was withdrawn: PATCH /admin/tracks/... gives it back")
+    folder = parts.settings.store / "media" / found["media_sha256"]
     return file_answer(request, folder / name, media_type)

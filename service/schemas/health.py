@@ -18,13 +18,15 @@ class Version(BaseModel):
 
 
 class Ready(BaseModel):
-    """Every part is there."""
+    """Recommendations are answered; `parts` says what is not as it should be."""
 
-    status: Literal["ready", "degraded"]
+    status: Literal["ready", "degraded", "busy"]
     snapshot: str
     bundle: str
     parts: dict[str, str]
     devices: dict[str, str]
+    inside: int  # videos received, waiting or worked on, in the process that answers
+    places: int  # how many may be; the next is answered 429
 
 
 class Problem(BaseModel):

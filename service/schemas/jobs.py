@@ -30,7 +30,7 @@ class Job(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
-    kind: Literal["reindex"]
+    kind: Literal["reindex", "recommend"]
     state: Literal["queued", "running", "done", "failed", "cancelled"]
     progress: float = Field(ge=0, le=1)
     stage: str | None = None
@@ -39,6 +39,7 @@ class Job(BaseModel):
     created_at: str = Field(description="UTC, ISO 8601.")
     ended_at: str | None = None
     asked: dict[str, Any] = Field(default_factory=dict, description="What it was started with.")
+    owner: str | None = Field(default=None, description="Name of the API key that asked; null without keys.")
     version: int = Field(default=1, ge=1, description="Grows with every change; the id of its SSE events.")
     attempt: int = Field(default=0, ge=0, description="How often it was taken up.")
     worker: str | None = Field(default=None, description="The process that runs it, or ran it last.")

@@ -134,6 +134,10 @@ class Options(Asked):
         except ValidationError as error:
             known = ", ".join(cls.model_fields)
             raise BadOptions(f"{explain(error.errors())}; options are a JSON object of {known}") from error
-        if options.top_k is not None and options.top_k > top_k_max:
-            raise BadOptions(f"'top_k': this server returns at most {top_k_max} tracks")
+        options.check(top_k_max)
         return options
+
+    def check(self, top_k_max: int) -> None:
+        """Raise `BadOptions` unless this server returns so many tracks."""
+        if self.top_k is not None and self.top_k > top_k_max:
+            raise BadOptions(f"'top_k': this server returns at most {top_k_max} tracks")

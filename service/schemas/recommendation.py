@@ -8,15 +8,15 @@ from service.schemas.rights import LicenceFacts
 
 
 class VideoSeen(BaseModel):
-    """What was seen of the video."""
+    """What was seen of the video; of frames or features alone, null is what they do not tell."""
 
-    sha256: str
+    sha256: str | None
     duration_s: float
-    width_px: int = Field(description="As displayed: rotation and pixel shape applied.")
-    height_px: int
-    fps: float
-    rotation: int = Field(description="Degrees clockwise that were applied.")
-    frames_used: int
+    width_px: int | None = Field(description="As displayed: rotation and pixel shape applied.")
+    height_px: int | None
+    fps: float | None
+    rotation: int | None = Field(description="Degrees clockwise that were applied.")
+    frames_used: int | None
     cuts_s: list[float] | None = Field(description="Exact cut times; null where not every frame was read.")
 
 

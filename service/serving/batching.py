@@ -7,7 +7,7 @@ anyway. A GPU wants batches, and with one owner of its session the memory of one
 import threading
 import time
 from collections import deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -37,13 +37,19 @@ class PlacedNetwork(Network, Protocol):
         """Most items that it computes at once."""
 
 
-def batched(network: PlacedNetwork, wait_ms: float) -> "Network | Batcher":
+def nobody(items: int) -> None:
+    """Takes the sizes of batches where nobody counts them."""
+
+
+def batched(
+    network: PlacedNetwork, wait_ms: float, told: Callable[[int], None] = nobody
+) -> "Network | Batcher":
     """The network itself where it runs on a CPU; else a `Batcher` of it, to be closed in the end."""
     match network.provider:
         case "cpu":
             return network
         case _:
-            return Batcher(network, max_batch=network.max_batch, wait_ms=wait_ms)
+            return Batcher(network, max_batch=network.max_batch, wait_ms=wait_ms, told=told)
 
 
 @dataclass(eq=False, slots=True)
@@ -193,6 +199,7 @@ class Batcher:
         wait_ms: float,
         max_items: int | None = None,
         max_waiting: int = MOST_WAITING,
+        told: Callable[[int], None] = nobody,
     ) -> None:
         """Start its threads; `close` ends them.
 
@@ -202,7 +209,9 @@ class Batcher:
             wait_ms: how long an item waits for others before a batch goes out that is not full.
             max_items: of all calls in the queue; others wait for room.
             max_waiting: most calls that do; the next is refused.
+            told: of the items of each batch.
         """
+        self._told = told
         self._network = network
         self._max_batch = max_batch
         self._wait_s = wait_ms / 1000
@@ -288,6 +297,7 @@ class Batcher:
     def _compute(self, shares: Sequence[Share]) -> None:
         """Compute one batch and hand out its rows, or what went wrong."""
         calls, parts = [each.call for each in shares], [each.call.x[each.begin : each.end] for each in shares]
+        self._told(sum(map(len, parts)))
         try:
             outcome = self._owner.submit(self._rows, parts)
         except RuntimeError as refusal:  # the system gives no thread: its callers would wait for ever

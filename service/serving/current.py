@@ -1,12 +1,10 @@
 """STORE/CURRENT in, the one (snapshot, bundle) pair that answers out; changed as one, never mixed."""
 
-import asyncio
 import logging
 import threading
 import time
 import weakref
 from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,7 @@ from model.features.pretrained import Pretrained
 from model.features.sequence import Sequence
 from model.runtime.graph_network import GraphNetwork
 from model.runtime.network import Network
-from service.serving.batching import Batcher, batched
+from service.serving.batching import Batcher, batched, nobody
 from service.serving.pool import Pool
 from service.serving.texts import Texts
 from service.serving.workers import CLIENT_LEFT
@@ -76,7 +74,12 @@ class WhileWanted:
 
 
 def open_serving(
-    store: Path, snapshot_id: str, backbones: Backbones, *, batch_wait_ms: float = BATCH_WAIT_MS
+    store: Path,
+    snapshot_id: str,
+    backbones: Backbones,
+    *,
+    batch_wait_ms: float = BATCH_WAIT_MS,
+    on_batch: Callable[[int], None] = nobody,
 ) -> Serving:
     """Load a snapshot and the bundle it names, check that they fit, and run each network of a query once.
 
@@ -85,6 +88,7 @@ def open_serving(
         snapshot_id: of the snapshot.
         backbones: the pretrained networks of this machine, and where they and the search shall run.
         batch_wait_ms: how long a request's frames wait for those of others, on a GPU.
+        on_batch: told of the items of each batch.
 
     Raises:
         YuyinError: if a part is missing, fails its hashes, does not belong to the others, or has to run on a
@@ -94,7 +98,7 @@ def open_serving(
     bundle = Bundle.open(store / "bundles" / snapshot.bundle_id)
     if (bundle.id, bundle.dim) != (snapshot.bundle_id, snapshot.dim):
         raise Mismatch(f"snapshot {snapshot_id} was not made by bundle {bundle.id}: build it again")
-    profile, devices = _shared(bundle.load_profile(backbones, "video"), batch_wait_ms)
+    profile, devices = _shared(bundle.load_profile(backbones, "video"), batch_wait_ms, on_batch)
     texts = Texts(bundle, backbones)
     serving = Serving(
         snapshot,
@@ -109,7 +113,9 @@ def open_serving(
     return serving
 
 
-def _shared(profile: Profile, wait_ms: float) -> tuple[Profile, dict[str, str]]:
+def _shared(
+    profile: Profile, wait_ms: float, on_batch: Callable[[int], None] = nobody
+) -> tuple[Profile, dict[str, str]]:
     """Warm the picture's networks, make them heed who has left; on a GPU, requests share their batches.
 
     Also says where each runs.
@@ -120,7 +126,7 @@ def _shared(profile: Profile, wait_ms: float) -> tuple[Profile, dict[str, str]]:
             case Pretrained(network=GraphNetwork() as network):
                 network.warm()
                 devices[name] = network.provider
-                shared = batched(network, wait_ms)
+                shared = batched(network, wait_ms, on_batch)
                 if isinstance(shared, Batcher):
                     video[name] = extractor.through(shared)
                     # its threads end when the last request has let go of it
@@ -150,8 +156,10 @@ class Current:
         *,
         batch_wait_ms: float = BATCH_WAIT_MS,
         prepare: Callable[[Snapshot], None] | None = None,
+        on_batch: Callable[[int], None] = nobody,
     ) -> None:
-        """Args: `prepare` is told of a snapshot before it is in force."""
+        """Args: `prepare` is told of a snapshot before it is in force, `on_batch` of the items of batches."""
+        self._on_batch = on_batch
         self._store = store
         self._prepare = prepare
         self._backbones = backbones
@@ -205,7 +213,13 @@ class Current:
             log.info("snapshot in force", extra={"snapshot": named, "bundle": self._serving.bundle.id})
 
     def _open(self, snapshot_id: str) -> Serving:
-        found = open_serving(self._store, snapshot_id, self._backbones, batch_wait_ms=self._batch_wait_ms)
+        found = open_serving(
+            self._store,
+            snapshot_id,
+            self._backbones,
+            batch_wait_ms=self._batch_wait_ms,
+            on_batch=self._on_batch,
+        )
         if self._prepare is not None:
             self._prepare(found.snapshot)
         return found
@@ -231,12 +245,3 @@ class Current:
             self._serving, self._refusal = serving, None
             log.info("snapshot in force", extra={"snapshot": snapshot_id, "bundle": serving.bundle.id})
             return serving
-
-    async def watch(self, loader: Executor, every_s: float) -> None:
-        """Follow CURRENT until cancelled: `yuyin index activate` may run in another process."""
-        while True:
-            await asyncio.sleep(every_s)
-            look = asyncio.get_running_loop().run_in_executor(loader, self.follow)
-            await asyncio.wait({look})
-            if (error := look.exception()) is not None:  # the next snapshot may be a better one
-                log.error("CURRENT could not be followed", exc_info=error)

@@ -12,9 +12,10 @@ import json
 import os
 import re
 import threading
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -22,17 +23,20 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from model.artifact import write_json
-from model.errors import JobEnded, NotFound, ReindexRunning
+from model.errors import JobEnded, NotFound, Overloaded, ReindexRunning
 from service.schemas.jobs import Job, JobError
 from service.stores.holder import surely_dead
 
 _ID = re.compile(r"[0-9a-f]{32}")
 LEASE_S = 20.0  # a holder that renews it every second or so loses it only if it hangs
+MAX_OPEN = 256  # recommendations that wait; beyond, nobody would wait for them
+KEEP_S = 24 * 3600.0  # a record after its job's end, for whoever asks late
+KEEP_REINDEXES = 100  # of those that are older
 INTERRUPTED = JobError(
     code="interrupted", detail="the process that ran this ended before it was done: start it again"
 )
 
-Kind = Literal["reindex"]
+Kind = Literal["reindex", "recommend"]
 Ended = Literal["done", "failed", "cancelled"]
 
 
@@ -89,19 +93,43 @@ class JobStore:
         jobs = [job for job in found if job is not None and job.open and job.kind == kind]
         return sorted(jobs, key=lambda job: (job.created_at, job.id))
 
-    def create(self, kind: Kind, asked: dict[str, Any]) -> Job:
+    def create(self, kind: Kind, asked: dict[str, Any], owner: str | None = None) -> Job:
         """A new job that waits to be taken up.
 
         Raises:
-            AlreadyRunning: while one of this kind is open, here or in any process that shares the store.
+            AlreadyRunning: while a reindex is open, here or in any process that shares the store.
+            Overloaded: while too many others are.
         """
         with self._locked():
-            for other in self.open_jobs(kind):
-                raise AlreadyRunning(other.id)
+            if kind == "reindex":
+                for other in self.open_jobs(kind):
+                    raise AlreadyRunning(other.id)
+            elif (waiting := sum(1 for _ in (self._folder / "open").glob("*"))) >= MAX_OPEN:
+                raise Overloaded(f"{waiting} jobs wait already: try again in a minute", retry_after_s=60)
             job = Job(
-                id=uuid.uuid4().hex, kind=kind, state="queued", progress=0.0, created_at=now(), asked=asked
+                id=uuid.uuid4().hex,
+                kind=kind,
+                state="queued",
+                progress=0.0,
+                created_at=now(),
+                asked=asked,
+                owner=owner,
             )
             return self._write(job)
+
+    def prune(self) -> int:
+        """Remove records of jobs that ended a day ago, but for the latest reindexes; returns how many."""
+        ended: dict[str, list[Path]] = {}
+        before_s = time.time() - KEEP_S
+        for path in self._folder.glob("[0-9a-f]*.json"):
+            with suppress(FileNotFoundError):  # another process prunes too
+                job = self._read(path.stem) if path.stat().st_mtime < before_s else None
+                if job is not None and not job.open:
+                    ended.setdefault(job.kind, []).append(path)
+        ended["reindex"] = sorted(ended.get("reindex", []), key=_changed_s)[:-KEEP_REINDEXES]
+        for path in (old := [path for paths in ended.values() for path in paths]):
+            path.unlink(missing_ok=True)  # no lock: what has ended never changes
+        return len(old)
 
     def claim(self, job_id: str, worker: str, *, attempts: int, lease_s: float = LEASE_S) -> Job | None:
         """Take up a job that waits, or whose holder is gone; None if there is nothing to take up.
@@ -241,6 +269,13 @@ class JobStore:
             job = self._read(path.stem)
             if job is not None and job.open:
                 (marks / job.id).touch()
+
+
+def _changed_s(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _ended(

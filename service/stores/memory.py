@@ -224,6 +224,7 @@ async def memory_shared() -> AsyncIterator[Shared]:
         limiter=MemoryLimiter(),
         notices=MemoryNotices(),
         queue=MemoryQueue(),
+        recommending=MemoryQueue(),
         feedback=MemoryFeedback(),
         state=lambda: "ok",
     )

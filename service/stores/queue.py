@@ -20,6 +20,7 @@ from service.stores.shared import Hint
 log = logging.getLogger("yuyin.service")
 
 QUEUE = "jobs"
+RECOMMENDING = "recommending"
 ACTOR = "take_up"  # nothing is registered under it: the record says what to do
 TIMEOUT_S = 1.0
 LOST_MS = 5_000  # then an id that a worker took and never acknowledged is for another
@@ -29,7 +30,8 @@ MAINTENANCE = 200_000  # of a million fetches, how many look for those
 class RedisQueue:
     """Blocking calls, in two threads of its own: who waits for an id must not hold up who sends one."""
 
-    def __init__(self, url: str, prefix: str) -> None:
+    def __init__(self, url: str, prefix: str, name: str = QUEUE) -> None:
+        self._name = name
         client: Redis = Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
         self._client = client
         self._broker = RedisBroker(  # type: ignore[no-untyped-call]
@@ -46,7 +48,7 @@ class RedisQueue:
     async def put(self, job_id: str) -> None:
         """Tell one worker; while Redis is away it finds the record by itself."""
         message: Message[Any] = Message(
-            queue_name=QUEUE, actor_name=ACTOR, args=(job_id,), kwargs={}, options={}
+            queue_name=self._name, actor_name=ACTOR, args=(job_id,), kwargs={}, options={}
         )
         await self._try(self._sending, lambda: self._broker.enqueue(message))
 
@@ -71,7 +73,7 @@ class RedisQueue:
 
     def _next(self, timeout_s: float) -> Hint | None:
         if self._consumer is None:
-            self._consumer = self._broker.consume(QUEUE, prefetch=1, timeout=int(timeout_s * 1000))
+            self._consumer = self._broker.consume(self._name, prefetch=1, timeout=int(timeout_s * 1000))
         try:
             message = next(self._consumer)
         except BaseException:

@@ -6,6 +6,7 @@ of n a second is at worst n for each process while Redis is away: callers who ke
 and the bound on requests in flight stays.
 """
 
+import asyncio
 import math
 import secrets
 from collections.abc import AsyncIterator
@@ -17,7 +18,7 @@ from redis.asyncio import Redis
 from service.stores.link import Away, Link
 from service.stores.memory import FEEDBACK, MemoryIdempotency, MemoryLimiter
 from service.stores.notices import RedisNotices
-from service.stores.queue import RedisQueue
+from service.stores.queue import QUEUE, RECOMMENDING, RedisQueue
 from service.stores.shared import Claim, Shared
 
 AWAY = "away: nothing is cached, and each process keeps its own limits"
@@ -188,7 +189,8 @@ def _ms(seconds: float) -> int:
 async def redis_shared(url: str, prefix: str) -> AsyncIterator[Shared]:
     """All of it, in Redis; which need not be there yet."""
     link = Link(url, prefix)
-    notices, queue = RedisNotices(url, link), RedisQueue(url, link.prefix)
+    notices = RedisNotices(url, link)
+    queue, recommending = (RedisQueue(url, link.prefix, name) for name in (QUEUE, RECOMMENDING))
     try:
         async with notices.running():
             yield Shared(
@@ -197,9 +199,10 @@ async def redis_shared(url: str, prefix: str) -> AsyncIterator[Shared]:
                 limiter=RedisLimiter(link),
                 notices=notices,
                 queue=queue,
+                recommending=recommending,
                 feedback=RedisFeedback(link),
                 state=lambda: "ok" if notices.connected and link.closed else AWAY,
             )
     finally:
-        await queue.close()
+        await asyncio.gather(queue.close(), recommending.close())
         await link.client.aclose()

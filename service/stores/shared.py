@@ -116,6 +116,7 @@ class Shared:
     idempotency: Idempotency
     limiter: Limiter
     notices: Notices
-    queue: JobQueue
+    queue: JobQueue  # of reindexes
+    recommending: JobQueue  # of recommendations: neither kind waits behind the other
     feedback: FeedbackStream
     state: Callable[[], str]  # "ok", or for /readyz what is worse than it could be

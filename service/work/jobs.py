@@ -6,7 +6,7 @@ such a hint finds out by looking at the record, a second later.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
@@ -21,6 +21,7 @@ log = logging.getLogger("yuyin.service")
 
 LOOK_S = 1.0  # how often a record is looked at again where no notice came
 FREE_S = 5.0  # how often servers look for jobs whose worker is gone
+PRUNE_S = 600.0  # how often old records are removed
 ALIVE_S = 15.0  # a stream says that it is alive before proxies close it as idle
 MAX_FOLLOWERS = 200  # streams of one process; each waits, none holds more than one record
 
@@ -51,17 +52,17 @@ class Work(Protocol):
     async def __call__(self, job: Job, tell: Tell) -> dict[str, Any]:
         """Returns the job's result; a `YuyinError` fails it; ends what it started when it is cancelled."""
 
-    async def clean_up(self) -> None:
-        """Remove what a cancelled or failed job left half done."""
+    async def clean_up(self, job: Job) -> None:
+        """Remove what a cancelled job left half done."""
 
 
 class Jobs:
     """What routes ask for. Any process may answer, whichever runs the job."""
 
-    def __init__(self, records: JobStore, notices: Notices, queue: JobQueue) -> None:
+    def __init__(self, records: JobStore, notices: Notices, queues: Mapping[Kind, JobQueue]) -> None:
         self._records = records
         self._notices = notices
-        self._queue = queue
+        self._queues = queues
         self._followers = 0
         self._ending = False
 
@@ -69,10 +70,10 @@ class Jobs:
         """Let every stream end by its next look: the server waits for them before it stops."""
         self._ending = True
 
-    async def start(self, kind: Kind, asked: dict[str, Any]) -> Job:
-        """Record the job, then tell whoever runs such jobs; raises `AlreadyRunning`."""
-        job = await asyncio.to_thread(self._records.create, kind, asked)
-        await self._queue.put(job.id)
+    async def start(self, kind: Kind, asked: dict[str, Any], owner: str | None = None) -> Job:
+        """Record the job, then tell whoever runs such jobs; raises `AlreadyRunning` or `Overloaded`."""
+        job = await asyncio.to_thread(self._records.create, kind, asked, owner)
+        await self._queues[kind].put(job.id)
         return job
 
     async def get(self, job_id: str) -> Job:
@@ -227,7 +228,7 @@ class Runner:
     async def _given_up(self, job: Job, work: "asyncio.Future[Any]", *, cancelled: bool) -> None:
         await _stop(work)
         if cancelled:
-            await self._work.clean_up()
+            await self._work.clean_up(job)
             await self._tell_end(job, "cancelled", None, None)
         else:
             log.warning("a job was taken from us: our lease had run out", extra={"job": job.id})
@@ -284,6 +285,16 @@ async def free_lapsed(kind: Kind, records: JobStore, notices: Notices, queue: Jo
             log.warning("the worker of a job is gone", extra={"job": job.id, "attempt": job.attempt})
             await queue.put(job.id)
             await notices.publish(topic_of(job.id))
+
+
+async def prune_now_and_then(records: JobStore) -> None:
+    """Remove the records of jobs that ended long ago; any process may."""
+    while True:
+        try:
+            await asyncio.to_thread(records.prune)
+        except OSError as error:
+            log.error("old job records could not be removed", extra={"reason": str(error)})
+        await asyncio.sleep(PRUNE_S)
 
 
 async def _stop(future: "asyncio.Future[Any]") -> None:

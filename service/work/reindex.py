@@ -82,7 +82,7 @@ class Reindex:
         await self._put_in_force()
         return report
 
-    async def clean_up(self) -> None:
+    async def clean_up(self, job: Job) -> None:
         """Remove what a cancelled build left half written, unless the next one is at work."""
         try:
             await asyncio.to_thread(snapshots.sweep, self._settings.store)

@@ -313,9 +313,7 @@ class Live(uvicorn.Server):
         assert not self._thread.is_alive(), "the server does not stop"
 
 
-@pytest.fixture
-def live(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Starts servers; all of them are stopped after the test."""
+def _lives() -> Iterator[Any]:
     started: list[Live] = []
 
     def start(settings: Settings) -> Live:
@@ -325,3 +323,15 @@ def live(request: pytest.FixtureRequest) -> Iterator[Any]:
     yield start
     for server in started:
         server.stop()
+
+
+@pytest.fixture
+def live() -> Iterator[Any]:
+    """Starts servers; all of them are stopped after the test."""
+    yield from _lives()
+
+
+@pytest.fixture(scope="module")
+def live_long() -> Iterator[Any]:
+    """The same for all tests of a file."""
+    yield from _lives()

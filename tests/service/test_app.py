@@ -22,17 +22,22 @@ GUARDED = {
     ("post", "/v1/media-links"): "recommend or catalogue",
     ("post", "/recommend"): "recommend",
     ("post", "/v1/recommend"): "recommend",
+    ("post", "/v1/feedback"): "recommend",
     ("get", "/v1/tracks"): "catalogue",
     ("get", "/v1/tracks/{track_id}"): "catalogue",
     ("get", "/v1/tracks/{track_id}/audio"): "catalogue",
     ("get", "/v1/tracks/{track_id}/peaks"): "catalogue",
     ("get", "/v1/tracks/{track_id}/eligibility"): "catalogue",
     ("patch", "/admin/tracks/{track_id}"): "admin",
-    ("get", "/v1/jobs/{job_id}"): "admin",
-    ("get", "/v1/jobs/{job_id}/events"): "admin",
-    ("delete", "/v1/jobs/{job_id}"): "admin",
+    ("post", "/v1/uploads"): "recommend",
+    ("get", "/v1/uploads/{upload_id}"): "recommend",
+    ("delete", "/v1/uploads/{upload_id}"): "recommend",
+    ("get", "/v1/jobs/{job_id}"): "recommend or admin",
+    ("get", "/v1/jobs/{job_id}/events"): "recommend or admin",
+    ("delete", "/v1/jobs/{job_id}"): "recommend or admin",
     ("post", "/admin/reindex"): "admin",
     ("get", "/admin/snapshots"): "admin",
+    ("get", "/metrics"): "admin",
     ("post", "/admin/snapshots/{snapshot_id}/activate"): "admin",
 }
 ANY_KEY = {("get", "/version")}
@@ -73,7 +78,7 @@ def test_a_route_opens_to_its_scope_only(guarded: TestClient, route: tuple[str, 
         for headers in ({"X-API-Key": key}, {"Authorization": f"Bearer {key}"}):
             status = call(guarded, *route, **headers).status_code
             assert (status not in (401, 403)) is (has in scope.split(" or ")), (key, status)
-            assert status in (200, 403, 404, 415, 422)
+            assert status in (200, 201, 403, 404, 415, 422)
 
 
 def test_probes_are_open_and_the_rest_is_not(guarded: TestClient) -> None:

@@ -3,6 +3,8 @@
 import http.client
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -182,3 +184,21 @@ def post(port: int, path: str, body: dict[str, Any] | None = None) -> tuple[int,
         return answer.status, json.loads(answer.read())
     finally:
         connection.close()
+
+
+def test_a_video_that_stays_at_home_is_answered_as_one_that_was_sent(
+    built_store: Path, live: Start, clip: bytes, tmp_path: Path
+) -> None:
+    """The command line of an editor's machine; the server gets numbers."""
+    server = live(Settings(store=built_store))
+    (tmp_path / "secret.mp4").write_bytes(clip)
+    words = ["recommend", str(tmp_path / "secret.mp4"), "--server", server.url, "--json", "--features-only"]
+    done = subprocess.run([sys.executable, "-m", "yuyin", *words], capture_output=True, text=True, check=True)
+    whole, private = ask(server.port, clip)[1], json.loads(done.stdout)
+    assert private["results"] == whole["results"]
+    assert (private["video"]["sha256"], private["video"]["cuts_s"]) == (None, whole["video"]["cuts_s"])
+    file = tmp_path / "f.json"
+    words = ["features", "video", str(tmp_path / "secret.mp4"), "--server", server.url, "-o", str(file)]
+    subprocess.run([sys.executable, "-m", "yuyin", *words], capture_output=True, check=True)
+    status, answer = post(server.port, "/recommend", json.loads(file.read_text()))
+    assert (status, answer["results"]) == (200, whole["results"])

@@ -1,7 +1,7 @@
-"""`yuyin features`: a dataset's media in, its features out."""
+"""`yuyin features`: media in, features out: of a dataset, or of a video that its server must not see."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -10,15 +10,13 @@ from yuyin.cli.progress import bar
 
 if TYPE_CHECKING:
     from model.features.ast import FilterBank
+    from model.features.extractors import Profile
     from model.features.voice import VoiceDetector
     from model.runtime.accelerator import Accelerator
 
+Where = Literal["require", "prefer", "cpu"]
+
 app = typer.Typer(no_args_is_help=True, help="Compute the frozen features that towers are trained on.")
-
-
-@app.callback()
-def group() -> None:
-    """Keep `extract` a sub-command while it is the only one."""
 
 
 @app.command()
@@ -74,6 +72,76 @@ def extract(
         _extract_extras(dataset, profile, names, detector, workers)
     typer.echo(f"{dataset}: features of {report.pairs} pairs\nnext: yuyin train {dataset} -o runs/first")
     raise typer.Exit(1 if report.dropped else 0)
+
+
+@app.command()
+def video(
+    video: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The rough cut.")],
+    output: Annotated[Path, typer.Option("-o", dir_okay=False, help="The JSON file to write.")],
+    server: Annotated[
+        str | None, typer.Option(metavar="URL", help="Compute what this server's bundle reads.")
+    ] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="The same from a bundle's folder.")
+    ] = None,
+    key: Annotated[str | None, typer.Option(envvar="YUYIN_KEY", help="API key for --server.")] = None,
+    start_s: Annotated[float | None, typer.Option(min=0, help="Use the video from here.")] = None,
+    end_s: Annotated[float | None, typer.Option(min=0, help="Use the video up to here.")] = None,
+    models: Models = DEFAULT_MODELS,
+    accelerator: Policy = "prefer",
+) -> None:
+    """Compute the features of VIDEO here, so that a server can rank for it and never sees it.
+
+    Send the file as it is: curl -H 'Content-Type: application/json' --data @FILE URL/recommend; "options" may
+    be added to it. `yuyin recommend --features-only` does both. Without --server and --bundle, for the bundle
+    that comes with this version.
+    """
+    import json
+
+    from model.artifact import write_file
+    from service.ranking.sending import body_of
+
+    profile = _sender(server, bundle, key, models, accelerator)
+    body = body_of(video, profile, start_s=start_s, end_s=end_s)
+    write_file(output, json.dumps(body).encode())
+    typer.echo(f"{output}: {len(body['features'])} inputs of {body['duration_s']:.1f} s of picture")
+
+
+def _sender(
+    server: str | None, bundle: Path | None, key: str | None, models: Path, accelerator: Where
+) -> "Profile":
+    """The extractors that a server, or a bundle, reads the features of."""
+    import json
+
+    from model.bundle import MANIFEST, shipped_bundle
+    from model.errors import BadOptions
+
+    if server is not None and bundle is not None:
+        raise BadOptions("--server and --bundle both say which features are wanted: give one of them")
+    if server is not None:
+        return sender_of(server, key, models, accelerator)
+    manifest = json.loads(((bundle or shipped_bundle()) / MANIFEST).read_text("utf-8"))
+    return _profile_for(manifest["profile"], manifest["recipe"], models, accelerator)
+
+
+def sender_of(server: str, key: str | None, models: Path, accelerator: Where) -> "Profile":
+    """The extractors of a server's bundle, by its own word."""
+    from model.errors import NotReady
+    from yuyin.cli.remote import get_json
+
+    told = get_json(server, "/version", key)
+    if told["recipe"] is None:
+        raise NotReady(f"{server} has no snapshot loaded, so no recipe: see {server.rstrip('/')}/readyz")
+    return _profile_for(told["profile"], told["recipe"], models, accelerator)
+
+
+def _profile_for(name: str, recipe: dict[str, Any], models: Path, accelerator: Where) -> "Profile":
+    from model.backbones.loaded import Backbones
+    from service.ranking.sending import profile_for
+
+    where = accelerator_of(accelerator)
+    backbones = Backbones(models.expanduser(), recipe.get("precision") or "fp32", where)
+    return profile_for(name, recipe, backbones)
 
 
 def filter_bank(where: "Accelerator") -> "FilterBank | None":

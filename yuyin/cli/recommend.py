@@ -4,23 +4,21 @@ import json
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.error import HTTPError, URLError
-from urllib.parse import quote, urlsplit
-from urllib.request import Request, urlopen
+from urllib.parse import quote
 
 import typer
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from model.errors import BadOptions, InputError, NotReady
-from yuyin.cli.options import DEFAULT_STORE, AsJson, Store
+from model.errors import BadOptions, NotReady
+from yuyin.cli.options import DEFAULT_MODELS, DEFAULT_STORE, AsJson, Models, Store
+from yuyin.cli.remote import post
 
 if TYPE_CHECKING:
     from service.schemas.options import Options
     from service.schemas.recommendation import Recommendation
 
-SERVER_TIMEOUT_S = 300
 TITLE_COLUMNS, TABLE_COLUMNS = 24, 124  # figures are never shortened, long titles are
 
 
@@ -35,6 +33,10 @@ def recommend(
     ] = None,
     server: Annotated[str | None, typer.Option(metavar="URL", help="Ask a running server instead.")] = None,
     key: Annotated[str | None, typer.Option(envvar="YUYIN_KEY", help="API key for --server.")] = None,
+    features_only: Annotated[
+        bool, typer.Option("--features-only", help="The video stays here: --server gets its features.")
+    ] = False,
+    models: Models = DEFAULT_MODELS,
     store: Store = DEFAULT_STORE,
     as_json: AsJson = False,
 ) -> None:
@@ -44,7 +46,10 @@ def recommend(
     match: its tempo (how it is cut), energy (how it moves), mood (light and colour) or category.
     """
     options = _options(top_k, filters)
-    found = _ask(server, key, video, options) if server else _here(store, video, options)
+    if features_only and not server:
+        raise BadOptions("--features-only keeps a video from a server: name it with --server URL")
+    only = models if features_only else None
+    found = _ask(server, key, video, options, only) if server else _here(store, video, options)
     typer.echo(found.model_dump_json()) if as_json else _print(found)
 
 
@@ -92,34 +97,24 @@ def _here(store: Path, video: Path, options: "Options") -> "Recommendation":
         )
 
 
-def _ask(server: str, key: str | None, video: Path, options: "Options") -> "Recommendation":
+def _ask(
+    server: str, key: str | None, video: Path, options: "Options", only: Path | None
+) -> "Recommendation":
+    """The server's answer to the video, or with a folder of networks in `only` to its features alone."""
     from service.schemas.recommendation import Recommendation
 
-    if urlsplit(server).scheme not in ("http", "https"):
-        raise BadOptions(f"--server {server!r} is no address: write http://HOST:PORT")
-    asked = quote(options.model_dump_json(exclude_none=True, exclude_defaults=True))
-    headers = {"Content-Type": "application/octet-stream"} | (
-        {"Authorization": f"Bearer {key}"} if key else {}
-    )
-    url = f"{server.rstrip('/')}/v1/recommend?options={asked}"
-    request = Request(url, data=video.read_bytes(), headers=headers)
-    try:
-        with urlopen(request, timeout=SERVER_TIMEOUT_S) as response:
-            return Recommendation.model_validate_json(response.read())
-    except HTTPError as error:
-        raise InputError(_problem(error)) from error
-    except URLError as error:
-        raise InputError(
-            f"{server} does not answer ({error.reason}): is it running, is the address right?"
-        ) from error
+    asked = options.model_dump_json(exclude_none=True, exclude_defaults=True)
+    if only is None:
+        path, kind = f"/v1/recommend?options={quote(asked)}", "application/octet-stream"
+        body = video.read_bytes()
+    else:
+        from service.ranking.sending import body_of
+        from yuyin.cli.features import sender_of
 
-
-def _problem(error: HTTPError) -> str:
-    try:
-        problem = json.loads(error.read())
-        return f"the server says {problem['code']}: {problem['detail']}"
-    except (ValueError, KeyError):
-        return f"the server answered {error.code} {error.reason}"
+        features = body_of(video, sender_of(server, key, only, "prefer"))
+        path, kind = "/v1/recommend", "application/json"
+        body = json.dumps(features | {"options": json.loads(asked)}).encode()
+    return Recommendation.model_validate_json(post(server, path, key, body, kind))
 
 
 def _print(found: "Recommendation") -> None:

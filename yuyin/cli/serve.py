@@ -41,13 +41,14 @@ def run(chosen: "Settings") -> None:
 
         from service.edge.logs import log_config
 
-        logging.config.dictConfig(log_config())
+        logging.config.dictConfig(log_config(chosen.log_level))
         raise typer.Exit(Supervisor(chosen).run())
 
+    from service.processes.listening import listen
     from service.processes.process import server_of
 
     server = server_of(chosen)
     with suppress(KeyboardInterrupt):  # uvicorn has drained by then, and passes the signal on
-        server.run()
+        server.run(None if chosen.admin_port is None else listen(chosen))
     if not server.started:
         raise typer.Exit(1)

@@ -9,7 +9,7 @@ import typer
 def worker(
     store: Annotated[Path | None, typer.Option("--store", help="Default: YUYIN_STORE or ./store.")] = None,
 ) -> None:
-    """Run queued jobs, such as reindexing, on this machine instead of the server's.
+    """Run queued jobs, such as reindexing and recommendations for later, instead of the servers.
 
     It takes the settings of the servers, above all YUYIN_REDIS_URL and YUYIN_POOLS, and works on the same
     store. Several may run: a job runs once, and another worker takes it up if one dies over it.
@@ -23,5 +23,5 @@ def worker(
 
     settings = read_settings(**({} if store is None else {"store": store}))
     check(settings)
-    logging.config.dictConfig(log_config())
+    logging.config.dictConfig(log_config(settings.log_level))
     asyncio.run(work(settings))

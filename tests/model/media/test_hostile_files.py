@@ -17,6 +17,7 @@ import pytest
 
 from model import errors
 from model.media.child import Decoder
+from model.media.container import open_container
 from model.media.streams import VideoLimits, VideoRecipe, VideoStreams
 from model.media.video import read_video
 
@@ -235,14 +236,15 @@ def test_samples_that_are_said_to_lie_elsewhere_are_not_fetched(
 # --- AVI whose subtitles are a file of their own inside (GAB2): FFmpeg chooses a demuxer for them
 
 
-def test_a_playlist_as_subtitles_inside_an_avi(
-    readers: dict[str, Read], listener: Listener, tmp_path: Path, clips: type
-) -> None:
-    whole = clips.write(
-        tmp_path / "plain.avi", range(0, 1000, 40), codec="mpeg4", options={"bf": "0"}
-    ).read_bytes()
-    playlist = m3u8(f"http://127.0.0.1:{listener.port}/x.ts")
-    body = b"GAB2\0" + struct.pack("<HI", 2, 0) + struct.pack("<HI", 4, len(playlist)) + playlist
+@pytest.fixture
+def avi(tmp_path: Path, clips: type) -> bytes:
+    path: Path = clips.write(tmp_path / "plain.avi", range(0, 1000, 40), codec="mpeg4", options={"bf": "0"})
+    return path.read_bytes()
+
+
+def with_subtitles(whole: bytes, inside: bytes) -> bytes:
+    """The AVI with a second stream, of subtitles, whose one packet is a file."""
+    body = b"GAB2\0" + struct.pack("<HI", 2, 0) + struct.pack("<HI", 4, len(inside)) + inside
     body += bytes(len(body) % 2)
     strh = struct.pack(
         "<4s4sIHHIIIIIIIIHHHH", b"txts", bytes(4), 0, 0, 0, 0, 1, 25, 0, 1, 0, 0, 0, 0, 0, 0, 0
@@ -256,8 +258,24 @@ def test_a_playlist_as_subtitles_inside_an_avi(
     struct.pack_into("<I", data, header + 4, size + len(strl))
     avih = data.index(b"avih") + 8
     struct.pack_into("<I", data, avih + 24, 2)  # streams
-    attack = bytes(data) + b"01tx" + struct.pack("<I", len(body)) + body + whole[movi:]
+    return bytes(data) + b"01tx" + struct.pack("<I", len(body)) + body + whole[movi:]
+
+
+def test_a_playlist_as_subtitles_inside_an_avi(
+    readers: dict[str, Read], listener: Listener, avi: bytes
+) -> None:
+    attack = with_subtitles(avi, m3u8(f"http://127.0.0.1:{listener.port}/x.ts"))
     for read in readers.values():
         with suppress(errors.MediaError):
             read(attack)
     assert listener.calls == 0
+
+
+def test_a_file_inside_an_avi_is_read_by_another_demuxer_unless_that_is_forbidden(avi: bytes) -> None:
+    """FFmpeg does it with any file that it takes for SubRip; ours leaves the packet unread."""
+    attack = with_subtitles(avi, subtitles("words inside")["srt"] + b"\n")
+    with av.open(io.BytesIO(attack)) as lax:
+        assert next(bytes(packet) for packet in lax.demux(lax.streams[1])) == b"words inside"
+    with open_container(io.BytesIO(attack), "video") as ours:
+        assert [stream.codec_context for stream in ours.streams if stream.type == "subtitle"] == [None]
+        assert b"".join(bytes(packet) for packet in ours.demux(ours.streams[1])) == b""

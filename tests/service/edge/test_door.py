@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ import pytest
 from service.edge import door
 
 SERVER = """
-import asyncio, sys
+import asyncio, socket, sys
 import uvicorn
 from fastapi import FastAPI
 from service import errors
@@ -43,16 +44,25 @@ async def wrong() -> str:
     raise ValueError("of the test")
 
 config = uvicorn.Config(app, port=0, timeout_graceful_shutdown=1)
-Server(config, door, drain_s=float(sys.argv[1])).run()
+server = Server(config, door, drain_s=float(sys.argv[1]))
+if len(sys.argv) > 2:
+    server.others_listen = True
+    server.run([socket.socket(fileno=int(sys.argv[2]))])
+else:
+    server.run()
 """
 
 
 class Running:
-    def __init__(self, drain_s: float) -> None:
-        command = [sys.executable, "-c", SERVER, str(drain_s)]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    def __init__(self, drain_s: float, listening: socket.socket | None = None) -> None:
+        given = [] if listening is None else [listening.fileno()]
+        command = [sys.executable, "-c", SERVER, str(drain_s), *map(str, given)]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, pass_fds=given)
         assert self.process.stderr is not None
         for line in self.process.stderr:
+            if listening is not None and "startup complete" in line:
+                self.port = int(listening.getsockname()[1])
+                break
             if "running on" in line:
                 self.port = int(line.split("127.0.0.1:")[1].split()[0])
                 break
@@ -98,8 +108,8 @@ class Running:
 def start(request: pytest.FixtureRequest) -> Iterator[Any]:
     started: list[Running] = []
 
-    def begin(drain_s: float) -> Running:
-        started.append(Running(drain_s))
+    def begin(drain_s: float, listening: socket.socket | None = None) -> Running:
+        started.append(Running(drain_s, listening))
         return started[-1]
 
     yield begin
@@ -163,3 +173,16 @@ def test_a_second_signal_does_not_wait_for_the_first(start: Any) -> None:
 
 def test_readyz_is_not_the_door_s_business_before(start: Any) -> None:
     assert start(20).get("/readyz")[0] == 200
+
+
+def test_where_others_listen_on_the_same_socket_they_take_who_connects_from_then_on(start: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as listening:
+        one, other = (start(20, listening) for _ in range(2))
+        busy = [server.in_background("/slow?seconds=4") for server in (one, other) for _ in range(2)]
+        one.term()
+        assert [other.get("/quick")[0] for _ in range(40)] == [200] * 40  # of the port that both had
+        for thread, _ in busy:
+            thread.join()
+        assert [found for _, found in busy] == [[200]] * 4  # what had begun is answered
+        assert one.process.wait(10) == -signal.SIGTERM
+        assert other.get("/quick")[0] == 200

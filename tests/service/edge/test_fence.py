@@ -1,3 +1,6 @@
+import asyncio
+from typing import Any
+
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -84,3 +87,68 @@ def test_one_foreign_origin_among_several_is_enough(client: TestClient) -> None:
 )
 def test_addresses_to_listen_on(host: str, own: bool) -> None:
     assert is_loopback(host) is own
+
+
+@pytest.fixture(scope="module")
+def keyed() -> TestClient:
+    """As a server with keys has it, for whom one foreign origin is listed."""
+    app = Starlette(routes=[Route("/", inside, methods=["GET", "POST", "PATCH", "DELETE", "OPTIONS"])])
+    return TestClient(RequestLog(Fence(app, keyless=False, origins=["https://panel.example"])))
+
+
+HOSTS = ["music.example", "music.example:8443", "192.168.0.10:8000", "[2001:db8::1]:8000", "localhost"]
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE", "OPTIONS"])
+def test_with_keys_any_host_and_its_own_page_may(keyed: TestClient, host: str, method: str) -> None:
+    for headers in ({}, {"origin": f"https://{host}"}, {"origin": f"http://{host}".upper()}):
+        assert keyed.request(method, "/", headers={"host": host, **headers}).text == "inside"
+
+
+FOREIGN = [
+    "https://evil.example",
+    "null",
+    "",
+    "https://sub.music.example",
+    "https://music.example.evil.example",
+    "https://example",
+    "https://music.example:444",
+    "https://music.example@evil.example",
+    "ftp://music.example",
+    "https://panel.example:444",
+    "https://sub.panel.example",
+    "http://panel.example",
+    "*",
+]
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
+def test_with_keys_a_foreign_page_may_change_nothing(keyed: TestClient, origin: str) -> None:
+    headers = {"host": "music.example", "origin": origin}
+    for method in ("POST", "PATCH", "DELETE", "OPTIONS"):
+        answer = keyed.request(method, "/", headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert keyed.get("/", headers=headers).text == "inside"  # for want of a key it reads nothing
+
+
+@pytest.mark.parametrize("origin", ["https://panel.example", "HTTPS://Panel.Example"])
+def test_a_listed_origin_may(keyed: TestClient, origin: str) -> None:
+    assert keyed.post("/", headers={"host": "music.example", "origin": origin}).text == "inside"
+
+
+@pytest.mark.parametrize(("keyless", "status"), [(True, 403), (False, 200)])
+def test_a_request_without_a_host_is_nobodys_here_and_anybodys_with_keys(keyless: bool, status: int) -> None:
+    """HTTP/1.0 knows no Host."""
+    app = Fence(Starlette(routes=[Route("/", inside, methods=["POST"])]), keyless=keyless)
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": []}
+    asyncio.run(app(scope, receive, send))
+    assert sent[0]["status"] == status

@@ -93,3 +93,17 @@ def test_a_secret_that_cannot_be_used_is_refused_in_words(
     with pytest.raises(Corrupt, match=r"media-links\.key"):
         Links(store).check("x", Link(1, "00"))
     assert set(tmp_path.iterdir()) == before, "half a secret was left behind"
+
+
+def test_a_secret_that_others_could_read_is_closed_to_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A backup that was put back without its rights."""
+    link = Links(tmp_path).sign("x")
+    file = tmp_path / "media-links.key"
+    file.chmod(0o644)
+    with caplog.at_level("WARNING"):
+        Links(tmp_path).check("x", link)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [record.name for record in caplog.records] == ["yuyin.service"]
+    assert file.read_bytes().hex() not in caplog.text

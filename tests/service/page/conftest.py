@@ -10,9 +10,9 @@ from service.settings import Settings
 
 
 @pytest.fixture
-def shop(live: Any, built_store: Path) -> str:
+def shop(live: Any, store: Path) -> str:
     """The address of a service with the tiny store and the demo's cuts."""
-    return str(live(Settings(store=built_store, samples=shipped_cuts())).url)
+    return str(live(Settings(store=store, samples=shipped_cuts())).url)
 
 
 @pytest.fixture

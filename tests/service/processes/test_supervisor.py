@@ -16,7 +16,7 @@ import pytest
 
 from index_builder import snapshot as snapshots
 from model.errors import BadOptions
-from service.processes.supervisor import _one_of, check
+from service.processes.supervisor import HUNG_S, _one_of, check
 from service.settings import Settings
 
 WHOLE_S = 5.0  # issue 6: the service is whole again so soon after any process is killed
@@ -205,6 +205,35 @@ def test_any_service_process_may_be_killed_and_the_port_outlives_it(
     wait_until(lambda: ready(port), 60)
     assert again.stop() == 0
     assert not ready(port)
+
+
+@pytest.mark.slow
+def test_a_process_that_hangs_is_killed_and_one_that_drains_is_missed_by_nobody(
+    store: Path, run: Callable[..., Run], clip: bytes
+) -> None:
+    server = run("serve", "--store", str(store), "--port", "0", "--processes", "2")
+    port = server.said("serving")["port"]
+    wait_until(lambda: sum(line["message"] == "snapshot in force" for line in server.lines) == 2, 60)
+    wait_until(lambda: ready(port), 60)
+    time.sleep(1)  # their first pulse
+    victim = server.children()[0]
+    os.kill(victim, signal.SIGSTOP)
+    took_s = wait_until(lambda: not alive(victim), HUNG_S + 10)
+    assert took_s > HUNG_S / 2
+    assert server.said("a service process hangs")["pid"] == victim
+    wait_until(lambda: len(server.children()) == 2, WHOLE_S)
+    wait_until(lambda: sum(line["message"] == "snapshot in force" for line in server.lines) == 3, 60)
+    assert ask(port, "/recommend", "POST", clip)[0] == 200
+
+    drained = server.children()[0]
+    os.kill(drained, signal.SIGTERM)
+    seen = []
+    while alive(drained):
+        seen.append(ask(port, "/version")[0])
+    assert set(seen) == {200}
+    wait_until(lambda: len(set(server.children()) - {drained}) == 2, WHOLE_S)
+    assert sum(line["message"] == "a service process hangs" for line in server.lines) == 1
+    assert server.stop() == 0
 
 
 @pytest.mark.slow

@@ -165,3 +165,15 @@ def builders(store: Path) -> list[str]:
 def test_unknown_jobs_are_not_found(client: TestClient) -> None:
     for job_id in ("0" * 32, "none", "..%2FCURRENT"):
         assert client.get(f"/v1/jobs/{job_id}").status_code == 404
+
+
+def test_the_same_idempotency_key_starts_one_reindex(store: Path, pool: Path) -> None:
+    settings = Settings(store=store, pools={"house": pool}, redis_url="redis://127.0.0.1:1")  # type: ignore[arg-type]
+    with TestClient(create_app(settings), base_url=HOST) as client:
+        key = {"Idempotency-Key": "k"}
+        first, again = (client.post("/admin/reindex", headers=key) for _ in range(2))
+        assert (first.status_code, again.status_code) == (202, 202)
+        assert first.json() == again.json()
+        assert first.headers["location"] == again.headers["location"]
+        assert client.post("/admin/reindex", headers=key, json={"recompute": True}).status_code == 422
+        assert client.post("/admin/reindex").status_code == 409

@@ -219,7 +219,6 @@ def test_a_real_advert_is_answered(client: TestClient, shared_data: Path) -> Non
     assert set(body["timings_ms"]) == {
         "upload",
         "queue",
-        "hash",
         "decode",
         "features",
         "tower",

@@ -1,14 +1,18 @@
 import json
+import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import av
 import pytest
 from fastapi.testclient import TestClient
 
+from index_builder.rights.versions import order
 from service.app import create_app
+from service.edge import links
 from service.edge.keys import new_key
 from service.settings import KeyEntry, Scope, Settings
 
@@ -169,3 +173,81 @@ def test_the_secret_is_in_no_log_line_and_no_signature_either(
     mine = [record for record in caplog.records if record.name.startswith("yuyin")]
     assert mine
     assert all(signature not in str(vars(record)) for record in mine)
+
+
+def test_a_withdrawn_track_is_heard_no_more_by_nobody(store: Path) -> None:
+    """Withdrawn by another process: in force here within a second, for signed addresses and keys alike."""
+    client, key = keyed(store, "catalogue", "admin")
+    with client:
+        link = client.post("/v1/media-links", json={"track_ids": ["delta"]}, headers=key).json()["delta"]
+        etag = client.get(link["audio_url"]).headers["etag"]
+        order(store, "delta", {"withdrawn": True})
+        end_s = time.monotonic() + 1.0
+        while client.get(link["audio_url"]).status_code == 200:
+            assert time.monotonic() < end_s, "heard for longer than a second"
+        for path in (link["audio_url"], link["peaks_url"]):
+            for headers in ({}, {"If-None-Match": etag}, {"Range": "bytes=0-9"}):
+                for method in ("GET", "HEAD"):
+                    assert client.request(method, path, headers=headers).status_code == 404
+        for name in ("audio", "peaks"):
+            answer = client.get(f"/v1/tracks/delta/{name}", headers=key)
+            assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        asked = {"track_ids": ["alpha", "delta"]}
+        assert list(client.post("/v1/media-links", json=asked, headers=key).json()) == ["alpha"]
+        assert client.get("/v1/tracks/delta", headers=key).json()["licence"]["withdrawn"] is True
+
+        assert client.patch("/admin/tracks/delta", json={"withdrawn": False}, headers=key).status_code == 200
+        assert client.get(link["audio_url"]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"expires": "99999999999"},
+        {"expires": "-1"},
+        {"expires": "1e9"},
+        {"expires": "9" * 5000},
+        {"expires": ""},
+        {"signature": ""},
+        {"signature": "0" * 64},
+        {"signature": "none"},
+        {"signature": "sha256=0"},
+        {"signature": "ü" * 64},
+        {"signature": "0" * 10_000},
+        {"shorter": "1"},
+        {"upper": "1"},
+    ],
+)
+def test_a_changed_link_opens_nothing(client: TestClient, change: dict[str, str]) -> None:
+    """With keys or without, whoever sends a signature is judged by it alone."""
+    link = client.post("/v1/media-links", json={"track_ids": ["delta"]}).json()["delta"]
+    address, _, query = link["audio_url"].partition("?")
+    sent = dict(parse_qsl(query))
+    assert client.get(address, params=sent).status_code == 200
+    if "shorter" in change:
+        sent["signature"] = sent["signature"][:-1]
+    elif "upper" in change:
+        sent["signature"] = sent["signature"].upper()
+        if sent["signature"].isdigit():
+            pytest.skip("a signature without a letter")
+    else:
+        sent |= change
+    answer = client.get(address, params=sent)
+    assert answer.status_code in (403, 422), answer.text
+    assert answer.json()["code"] in ("forbidden", "bad_options")
+
+
+def test_each_signature_is_compared_in_constant_time(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[int] = []
+    real = links.hmac.compare_digest
+
+    def counting(ours: bytes, theirs: bytes) -> bool:
+        compared.append(len(ours))
+        return real(ours, theirs)
+
+    monkeypatch.setattr(links.hmac, "compare_digest", counting)
+    for signature in ("0", "0" * 64, "x" * 1000):
+        client.get("/v1/tracks/delta/audio", params={"expires": 2**40, "signature": signature})
+    assert compared == [64] * 3

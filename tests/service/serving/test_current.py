@@ -24,7 +24,10 @@ from model.media.streams import VideoInfo, VideoStreams
 from model.runtime.accelerator import Accelerator
 from model.runtime.graph_network import GraphNetwork
 from service.serving.current import Current, _shared, open_serving
+from service.serving.following import follow
 from service.serving.workers import CLIENT_LEFT
+from service.stores.memory import MemoryNotices
+from service.stores.shared import SNAPSHOT
 
 BACKBONES = Backbones(Path("no-models"))  # the profile of the shipped bundle needs none
 
@@ -179,7 +182,8 @@ def test_following_goes_on_after_what_nobody_foresaw(both: Any, caplog: pytest.L
 
     async def watched() -> None:
         with ThreadPoolExecutor(1) as loader:
-            watching = asyncio.create_task(current.watch(loader, 0.01))
+            looks = follow(MemoryNotices(), SNAPSHOT, current.follow, loader, every_s=0.01)
+            watching = asyncio.create_task(looks)
             while "could not be followed" not in caplog.text and not watching.done():
                 await asyncio.sleep(0.01)
             (both.store / "CURRENT").write_text(both.new)

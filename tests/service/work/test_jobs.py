@@ -34,7 +34,7 @@ class Task:
     async def __call__(self, job: Job, tell: Tell) -> dict[str, Any]:
         return await self._act(job, tell)
 
-    async def clean_up(self) -> None:
+    async def clean_up(self, job: Job) -> None:
         self.cleaned += 1
 
 
@@ -43,7 +43,7 @@ class Bench:
 
     def __init__(self, store: Path, act: Callable[[Job, Tell], Awaitable[dict[str, Any]]]) -> None:
         self.records, self.notices, self.queue = JobStore(store), MemoryNotices(), MemoryQueue()
-        self.jobs = Jobs(self.records, self.notices, self.queue)
+        self.jobs = Jobs(self.records, self.notices, {"reindex": self.queue, "recommend": MemoryQueue()})
         self.task = Task(act)
         self.running: list[asyncio.Task[None]] = []
 
