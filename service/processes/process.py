@@ -25,6 +25,7 @@ from service.edge import door
 from service.edge.door import GRACE_S
 from service.edge.logs import log_config
 from service.edge.patience import MAX_HEADER_BYTES, PatientProtocol
+from service.processes.heap import one_heap
 from service.processes.supervisor import BAD_START
 from service.settings import Settings
 
@@ -56,7 +57,8 @@ class Server(door.Server):
 
 
 def server_of(settings: Settings, metrics_file: Path | None = None) -> Server:
-    """Uvicorn around the service; it writes its own log, without file names."""
+    """Uvicorn around the service; it writes its own log, without file names. Threads start after this."""
+    one_heap()
     app = create_app(settings, metrics_file)
     config = uvicorn.Config(
         app,

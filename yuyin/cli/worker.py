@@ -18,10 +18,12 @@ def worker(
     import logging.config
 
     from service.edge.logs import log_config
+    from service.processes.heap import one_heap
     from service.settings import read_settings
     from service.work.worker import check, work
 
     settings = read_settings(**({} if store is None else {"store": store}))
     check(settings)
     logging.config.dictConfig(log_config(settings.log_level))
+    one_heap()
     asyncio.run(work(settings))
