@@ -574,6 +574,6 @@ def test_batched_features_are_those_of_each_request_alone(graph: Path, sizes: li
 
 def test_on_a_cpu_it_steps_aside(graph: Path) -> None:
     network = GraphNetwork(graph, Accelerator("cpu"))
-    before = threading.active_count()
+    before = set(threading.enumerate())  # not their number: threads of earlier tests may end meanwhile
     assert batched(network, wait_ms=2) is network
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before
