@@ -144,6 +144,13 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def _is_confined(pid: int) -> bool:
+    """Whether it may open nothing: a decoder that has its video, not the spare one."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/limits").read_text().partition("Max open files")[2].split()[:1] == ["0"]
+    return False
+
+
 def alive(pid: int) -> bool:
     """Whether it runs: neither gone nor a zombie."""
     with suppress(OSError):
@@ -280,7 +287,7 @@ class Fleet:
     def decoders(self) -> list[int]:
         """Children at work on a video, of all service processes."""
         fork_servers = [one for process in self.service_processes() for one in children(process)]
-        return [decoder for one in fork_servers for decoder in children(one)]
+        return [decoder for one in fork_servers for decoder in children(one) if _is_confined(decoder)]
 
     def stop(self) -> None:
         """All of it."""

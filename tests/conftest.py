@@ -1,4 +1,4 @@
-"""Fixtures that every test may use: real media, the system's Chromium, and a Redis."""
+"""Fixtures that every test may use: real media, the system's Chromium, a Redis, and who decodes."""
 
 import os
 import shutil
@@ -168,3 +168,52 @@ def redis_server(_redis_server: RedisServer) -> RedisServer:
         asked.sendall(b"FLUSHALL\r\n")
         assert asked.recv(16).startswith(b"+OK")
     return _redis_server
+
+
+class Decoding:
+    """Decoding processes, as the kernel lists them."""
+
+    @staticmethod
+    def children(of: int) -> list[int]:
+        listed = Path(f"/proc/{of}/task").glob("*/children")
+        return [int(pid) for path in listed for pid in path.read_text().split()]
+
+    @classmethod
+    def server(cls) -> int:
+        """The fork server that this process started last."""
+        found: list[int] = []
+        for pid in cls.children(os.getpid()):
+            with suppress(OSError):
+                found += [pid] if b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes() else []
+        return found[-1]
+
+    @classmethod
+    def at_work(cls, server: int) -> list[int]:
+        """Children that are confined, so that they have a video; the spare one may still open files."""
+        return [pid for pid in cls.children(server) if cls._open_files(pid) == "0"]
+
+    @classmethod
+    def spares(cls, server: int) -> list[int]:
+        """Children that wait for a video."""
+        return [pid for pid in cls.children(server) if cls._open_files(pid) not in ("0", "")]
+
+    @staticmethod
+    def running(pid: int) -> bool:
+        """Neither gone nor a zombie."""
+        with suppress(OSError):
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return False
+
+    @staticmethod
+    def _open_files(pid: int) -> str:
+        """How many it may have; empty where it is gone."""
+        with suppress(OSError):
+            limits = Path(f"/proc/{pid}/limits").read_text()
+            return limits.partition("Max open files")[2].split(maxsplit=1)[0] if limits else ""
+        return ""
+
+
+@pytest.fixture(scope="session")
+def decoding() -> type[Decoding]:
+    """Who decodes for this process."""
+    return Decoding

@@ -32,6 +32,8 @@ _MOMENT_MS = 1000
 # All that the fork server gets of our environment: a decoder needs no secrets.
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "LANG", "LC_ALL", "TMPDIR")
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+# A child decodes one video and ends: memory that it gives back between frames is only asked for again.
+_KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 * 1024**2), "MALLOC_TRIM_THRESHOLD_": str(1024**3)}
 
 
 class Unwanted(Exception):
@@ -55,7 +57,8 @@ class _Server:
                 [sys.executable, "-P", "-m", "model.media.forkserver", str(theirs.fileno()), policy],
                 env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
                 | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-                | _ONE_THREAD,
+                | _ONE_THREAD
+                | _KEEP_MEMORY,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -1,8 +1,9 @@
 """Jobs from a socket in, one forked and confined child per video out; run by `model.media.child`.
 
 It has imported nothing but the decoder, so a fork costs about a millisecond and a child knows no secret of
-the service. Our own loop rather than multiprocessing's: that one imports the parent's `__main__` into every
-child, which a console script, `python -c` or a server's worker do not survive.
+the service. One child is always there ahead of its video: forked, warm, waiting for a job. Our own loop
+rather than multiprocessing's: that one imports the parent's `__main__` into every child, which a console
+script, `python -c` or a server's worker do not survive.
 """
 
 import ctypes
@@ -14,17 +15,26 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from pkgutil import walk_packages
 from select import select
-from typing import cast
+from typing import NoReturn, cast
 
 import av
 
 from model.errors import VideoTooCostly, YuyinError
 from model.media.pictures import read_pictures
-from model.media.sandbox import Guards, Policy, attempts, confine, die_with_parent, leave_network
+from model.media.sandbox import (
+    Guards,
+    Policy,
+    attempts,
+    close_all_but,
+    confine,
+    die_with_parent,
+    leave_network,
+)
 from model.media.seccomp import Filter, decoder_filter
 from model.media.streams import VideoLimits, VideoRecipe
 from model.media.video import read_video_file
@@ -55,20 +65,47 @@ class _Cage:
     off_network: bool
     libc: ctypes.CDLL
 
-    def close(self, limits: VideoLimits, keep: tuple[int, ...]) -> Guards:
+    def close(self, limits: VideoLimits, keep: list[int]) -> Guards:
         """Confine this process; what is possible in it nevertheless has not been tried."""
         return Guards(confine(limits, keep, self.calls, self.policy), self.off_network, ())
 
 
 @dataclass(frozen=True, slots=True)
-class _Children:
-    """At work, by process id, with the socket through which the service hears of each."""
+class _Spare:
+    """A child that waits for its video."""
 
+    pid: int
+    channel: socket.socket
+
+
+@dataclass(slots=True)
+class _Children:
+    """At work, by process id, with the socket through which the service hears of each; and the spare one."""
+
+    cage: _Cage
     answers: dict[int, socket.socket] = field(default_factory=dict)
     left: set[int] = field(default_factory=set)  # killed, since nobody waits for them, and not dead yet
+    spare: _Spare | None = None
 
     def sockets(self) -> list[int]:
         return [answer.fileno() for child, answer in self.answers.items() if child not in self.left]
+
+    def prepare(self) -> None:
+        """Have a spare child; where there is no room for one now, the next job is what tries again."""
+        if self.spare is None:
+            with suppress(OSError):
+                self.spare = _forked(self.cage)
+
+    def employ(self, message: bytes, descriptors: list[int]) -> None:
+        """Hand a job to the spare child, or to a new one where that was killed while it waited."""
+        answer = socket.socket(fileno=descriptors[0])
+        spare, self.spare = self.spare, None
+        if spare is None or not _handed(spare, message, descriptors):
+            spare = _forked(self.cage)
+            if not _handed(spare, message, descriptors):
+                answer.close()  # the service takes it for a decoder that crashed
+                return
+        self.answers[spare.pid] = answer
 
     def kill_unwanted(self, ready: list[int]) -> None:
         """The service sends nothing on these: one that can be read was closed, so nobody waits any more."""
@@ -79,16 +116,22 @@ class _Children:
 
     def report_dead(self) -> None:
         """Tell whoever waits how its child ended; children that answered are no longer waited for."""
-        while self.answers:
-            child, status = os.waitpid(-1, os.WNOHANG)
-            if child == 0:
-                return
-            self.left.discard(child)
-            with self.answers.pop(child) as answer:
-                try:
-                    answer.send(b"%d" % os.waitstatus_to_exitcode(status))
-                except OSError:
-                    continue
+        with suppress(ChildProcessError):  # no child is left
+            while True:
+                child, status = os.waitpid(-1, os.WNOHANG)
+                if child == 0:
+                    return
+                self.left.discard(child)
+                if child in self.answers:
+                    with self.answers.pop(child) as answer, suppress(OSError):
+                        answer.send(b"%d" % os.waitstatus_to_exitcode(status))
+
+    def dismiss(self) -> None:
+        """End the spare child."""
+        if self.spare is not None:
+            self.spare.channel.close()
+            with suppress(ChildProcessError):  # it was killed before, and reaped
+                os.waitpid(self.spare.pid, 0)
 
 
 def main() -> None:
@@ -104,8 +147,10 @@ def main() -> None:
     os.set_blocking(woken, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
-    children, serving = _Children(), True
+    children, serving = _Children(cage), True
     while serving or children.answers:
+        if serving:
+            children.prepare()
         ends = [woken, *children.sockets()] + ([control.fileno()] if serving else [])
         ready, _, _ = select(ends, [], [])
         if woken in ready:
@@ -113,7 +158,8 @@ def main() -> None:
             children.report_dead()
         children.kill_unwanted(ready)
         if control.fileno() in ready:
-            serving = _accept(control, children, cage)
+            serving = _accept(control, children)
+    children.dismiss()
 
 
 def _preload() -> None:
@@ -121,42 +167,70 @@ def _preload() -> None:
     for module in walk_packages(av.__path__, "av."):
         if not module.name.endswith("__main__"):
             import_module(module.name)
+    _warm_up()
+
+
+def _warm_up() -> None:
     read_video_file(io.BytesIO(_PIXEL), VideoRecipe(), VideoLimits())
 
 
-def _accept(control: socket.socket, children: _Children, cage: _Cage) -> bool:
-    """Start a child for the next job; False if there will be none any more."""
+def _accept(control: socket.socket, children: _Children) -> bool:
+    """Give the next job to a child; False if there will be none any more."""
     message, descriptors, _, _ = socket.recv_fds(control, MESSAGE_BYTES, _DESCRIPTORS)
     if not message:
         return False
-    answer = socket.socket(fileno=descriptors[0])
-    server, child = os.getpid(), os.fork()
-    if child == 0:
-        die_with_parent(cage.libc, server)
-        _answer_and_exit(message, answer, descriptors[1], descriptors[2], cage)
+    children.employ(message, descriptors)
     for descriptor in descriptors[1:]:
         os.close(descriptor)
-    children.answers[child] = answer
     return True
 
 
-def _answer_and_exit(message: bytes, answer: socket.socket, video: int, memory: int, cage: _Cage) -> None:
-    """The child's whole life; never returns."""
+def _forked(cage: _Cage) -> _Spare:
+    """A child that waits for its job."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    server, child = os.getpid(), os.fork()
+    if child:
+        theirs.close()
+        return _Spare(child, ours)
+    die_with_parent(cage.libc, server)
+    _wait_and_answer(theirs, cage)
+
+
+def _handed(spare: _Spare, message: bytes, descriptors: list[int]) -> bool:
+    with spare.channel:
+        try:
+            socket.send_fds(spare.channel, [message], descriptors)
+        except OSError:  # it was killed from outside
+            return False
+    return True
+
+
+def _wait_and_answer(channel: socket.socket, cage: _Cage) -> NoReturn:
+    """The child's whole life."""
     code = 1
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        keep = (answer.fileno(), video, memory)
-
-        def close(limits: VideoLimits) -> Guards:
-            return cage.close(limits, keep)
-
-        answer.send(_attempt(close) if message == ATTEMPT else _decode(message, video, memory, close))
+        close_all_but([channel.fileno()])  # what it was born with belongs to others' videos
+        _warm_up()  # its copies of the decoder's pages are made before anyone waits for them
+        message, descriptors, _, _ = socket.recv_fds(channel, MESSAGE_BYTES, _DESCRIPTORS)
+        if message:
+            _answer(message, descriptors, cage)
         code = 0
     except BaseException:
         traceback.print_exc()  # a fault of ours: the service sees only the exit code
     finally:
         os._exit(code)
+
+
+def _answer(message: bytes, descriptors: list[int], cage: _Cage) -> None:
+    """Do one job: decode a video, or try to get out."""
+    answer, video, memory = socket.socket(fileno=descriptors[0]), *descriptors[1:]
+
+    def close(limits: VideoLimits) -> Guards:
+        return cage.close(limits, descriptors)
+
+    answer.send(_attempt(close) if message == ATTEMPT else _decode(message, video, memory, close))
 
 
 def _attempt(close: Callable[[VideoLimits], Guards]) -> bytes:

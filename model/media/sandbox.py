@@ -91,7 +91,7 @@ def confine(
     _limit(resource.RLIMIT_AS, memory_bytes, memory_bytes)
     _limit(resource.RLIMIT_FSIZE, limits.max_memory_bytes, limits.max_memory_bytes)  # the result's own size
     _limit(resource.RLIMIT_CORE, 0, 0)
-    _close_all_but(keep)
+    close_all_but(keep)
     _limit(resource.RLIMIT_NOFILE, 0, 0)
     return _enforce(calls, policy)
 
@@ -112,6 +112,14 @@ def _enforce(calls: Filter | None, policy: Policy) -> bool:
             "allow seccomp to this container, or accept less with YUYIN_SANDBOX=prefer"
         )
     return False
+
+
+def close_all_but(keep: Collection[int]) -> None:
+    """Close every descriptor but `keep` and the standard ones."""
+    after = 3  # standard input, output and error
+    for descriptor in (*sorted(keep), os.sysconf("SC_OPEN_MAX")):
+        os.closerange(after, descriptor)
+        after = descriptor + 1
 
 
 def attempts() -> tuple[str, ...]:
@@ -138,13 +146,6 @@ def _fork() -> None:
         os.waitpid(child, 0)
     else:
         os._exit(0)
-
-
-def _close_all_but(keep: Collection[int]) -> None:
-    after = 3  # standard input, output and error
-    for descriptor in (*sorted(keep), os.sysconf("SC_OPEN_MAX")):
-        os.closerange(after, descriptor)
-        after = descriptor + 1
 
 
 def _limit(what: int, soft: int, hard: int) -> None:

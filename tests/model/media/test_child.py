@@ -49,19 +49,6 @@ def same(one, other):
     )
 
 
-def children(of):
-    listed = Path(f"/proc/{of}/task").glob("*/children")
-    return [int(pid) for path in listed for pid in path.read_text().split()]
-
-
-def fork_server():
-    """Process id of the fork server that was started last."""
-    ours = [
-        pid for pid in children(os.getpid()) if b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]
-    return ours[-1]
-
-
 def held():
     return len(list(Path("/proc/self/fd").iterdir())), sorted(Path("/dev/shm").iterdir())
 
@@ -135,47 +122,41 @@ def test_limits_end_a_child_and_nothing_else(costly, clip, limits):
         (signal.SIGKILL, errors.VideoTooCostly),
     ],
 )
-def test_a_child_that_is_killed(costly, number, error):
+def test_a_child_that_is_killed(costly, number, error, decoding):
     with Decoder(LIMITS) as decoder, ThreadPoolExecutor(1) as pool:
         decoder.read_video(costly, RECIPE, end_s=0.04)  # the fork server is up
-        server = fork_server()
-        wait_until(lambda: not children(server))
+        server = decoding.server()
+        wait_until(lambda: not decoding.at_work(server))
         working = pool.submit(decoder.read_video, costly, RECIPE)
-        wait_until(lambda: children(server))
-        os.kill(children(server)[0], number)
+        wait_until(lambda: decoding.at_work(server))
+        os.kill(decoding.at_work(server)[0], number)
         with pytest.raises(error):
             working.result(30)
         assert len(decoder.read_video(costly, RECIPE, end_s=0.04).motion) == 1
 
 
-def test_a_fork_server_that_is_killed_is_started_again(clip):
+def test_a_fork_server_that_is_killed_is_started_again(clip, decoding):
     with Decoder(LIMITS) as decoder:
         first = decoder.read_video(clip, RECIPE)
         for _ in range(2):
-            os.kill(fork_server(), signal.SIGKILL)
+            os.kill(decoding.server(), signal.SIGKILL)
             assert same(decoder.read_video(clip, RECIPE), first)
 
 
-def test_killing_the_fork_server_in_the_middle_fails_no_request(costly):
+def test_killing_the_fork_server_in_the_middle_fails_no_request(costly, decoding):
     with Decoder(LIMITS) as decoder, ThreadPoolExecutor(4) as pool:
         expected = decoder.read_video(costly, RECIPE)
-        server = fork_server()
+        server = decoding.server()
         reading = [pool.submit(decoder.read_video, costly, RECIPE) for _ in range(4)]
-        wait_until(lambda: children(server))
-        orphans = children(server)
+        wait_until(lambda: decoding.at_work(server))
+        orphans = decoding.at_work(server)
         os.kill(orphans[0], signal.SIGSTOP)  # it would never end by itself
         os.kill(server, signal.SIGKILL)
         assert all(same(answer.result(60), expected) for answer in reading)
-        wait_until(lambda: not any(map(running, orphans)))
+        wait_until(lambda: not any(map(decoding.running, orphans)))
 
 
-def running(pid):
-    with suppress(FileNotFoundError, ProcessLookupError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
-
-
-def test_a_child_that_nobody_waits_for_is_killed(costly):
+def test_a_child_that_nobody_waits_for_is_killed(costly, decoding):
     left, first = threading.Event(), contextvars.ContextVar("first", default=False)
 
     def unwanted():
@@ -187,21 +168,21 @@ def test_a_child_that_nobody_waits_for_is_killed(costly):
 
     with Decoder(LIMITS, unwanted=unwanted) as decoder, ThreadPoolExecutor(2) as pool:
         decoder.read_video(costly, RECIPE, end_s=0.04)
-        server = fork_server()
-        wait_until(lambda: not children(server))
+        server = decoding.server()
+        wait_until(lambda: not decoding.at_work(server))
         working = pool.submit(contextvars.copy_context().run, begin)
-        wait_until(lambda: children(server))
-        (child,) = children(server)
+        wait_until(lambda: decoding.at_work(server))
+        (child,) = decoding.at_work(server)
         os.kill(child, signal.SIGSTOP)  # it would never end by itself
         other = pool.submit(decoder.read_video, costly, RECIPE)
         left.set()
         with pytest.raises(Unwanted):
             working.result(5)
-        wait_until(lambda: not running(child))
+        wait_until(lambda: not decoding.running(child))
         assert other.result(30).frames.size  # and no other is
 
 
-def test_nothing_is_left_of_a_service_that_was_killed(costly):
+def test_nothing_is_left_of_a_service_that_was_killed(costly, decoding):
     script = (
         "import threading, time\n"
         + SCRIPT.replace(
@@ -209,37 +190,37 @@ def test_nothing_is_left_of_a_service_that_was_killed(costly):
         )
     ).format(path=str(costly))
     service = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL)
-    wait_until(lambda: any(map(children, children(service.pid))))
-    (server,) = children(service.pid)
-    (child,) = children(server)
+    wait_until(lambda: any(map(decoding.at_work, decoding.children(service.pid))))
+    (server,) = decoding.children(service.pid)
+    (child,) = decoding.at_work(server)
     os.kill(child, signal.SIGSTOP)
     service.kill()
     service.wait()
-    wait_until(lambda: not running(child) and not running(server))
+    wait_until(lambda: not decoding.running(child) and not decoding.running(server))
 
 
-def test_children_that_somebody_waits_for_end_before_the_fork_server(costly):
+def test_children_that_somebody_waits_for_end_before_the_fork_server(costly, decoding):
     decoder = Decoder(LIMITS)
     decoder.read_video(costly, RECIPE, end_s=0.04)
-    server = fork_server()
-    wait_until(lambda: not children(server))
+    server = decoding.server()
+    wait_until(lambda: not decoding.at_work(server))
     with ThreadPoolExecutor(1) as pool:
         working = pool.submit(decoder.read_video, costly, RECIPE)
-        wait_until(lambda: children(server))
+        wait_until(lambda: decoding.at_work(server))
         decoder.close()
         assert working.result(1).frames.size
 
 
 @pytest.mark.parametrize("said", [b"", b"-9", b"-99999", b"1", b"root:x:0:0", b"[]", b"{", b"{}"])
-def test_whatever_a_conquered_child_says_is_an_error_of_its_video(clip, said, monkeypatch):
+def test_whatever_a_conquered_child_says_is_an_error_of_its_video(clip, said, monkeypatch, decoding):
     with Decoder(LIMITS) as decoder:
         decoder.read_video(clip, RECIPE, end_s=0.1)
-        server = fork_server()
+        server = decoding.server()
         with monkeypatch.context() as patched:
             patched.setattr(decoder, "_wait", lambda *_: said)
             with pytest.raises((errors.CannotDecode, errors.VideoTooCostly)):
                 decoder.read_video(clip, RECIPE)
-        assert fork_server() == server  # it is not taken for dead either
+        assert decoding.server() == server  # it is not taken for dead either
         assert decoder.read_video(clip, RECIPE).frames.size
 
 
@@ -249,7 +230,7 @@ def test_a_fork_server_that_cannot_live_is_a_fault_of_ours_not_of_the_video(clip
         decoder.read_video(clip, RECIPE)
 
 
-def test_many_threads_at_once_and_nothing_left_behind(decoder, clip):
+def test_many_threads_at_once_and_nothing_left_behind(decoder, clip, decoding):
     expected = decoder.read_video(clip, RECIPE)
     gc.collect()
     before = held()
@@ -259,15 +240,53 @@ def test_many_threads_at_once_and_nothing_left_behind(decoder, clip):
     del answers
     gc.collect()
     assert held() == before
-    wait_until(lambda: not children(fork_server()))
+    wait_until(lambda: not decoding.at_work(decoding.server()))
+    wait_until(lambda: len(decoding.spares(decoding.server())) == 1)
 
 
-def test_closing_twice_and_reading_again(clip):
+def test_a_child_is_there_ahead_of_its_video_and_holds_nothing_of_others(costly, decoding):
+    with Decoder(LIMITS) as decoder, ThreadPoolExecutor(2) as pool:
+        decoder.read_video(costly, RECIPE, end_s=0.04)
+        server = decoding.server()
+        wait_until(lambda: not decoding.at_work(server) and decoding.spares(server))
+        (first,) = decoding.spares(server)
+        working = [pool.submit(decoder.read_video, costly, RECIPE)]
+        wait_until(lambda: decoding.at_work(server) == [first])
+        os.kill(first, signal.SIGSTOP)
+        wait_until(lambda: decoding.spares(server))
+        (second,) = decoding.spares(server)
+        own = Path(f"/proc/{second}")
+        wait_until(lambda: len(list((own / "fd").iterdir())) == 4)  # the standard ones, and for its job
+        # Its filter will hold for the thread that asks for it, so there must be no other.
+        wait_until(lambda: len(list((own / "task").iterdir())) == 1)
+        working.append(pool.submit(decoder.read_video, costly, RECIPE))
+        assert working[1].result(30).frames.size
+        os.kill(first, signal.SIGCONT)
+        assert same(working[0].result(30), working[1].result())
+
+
+def test_a_spare_child_that_is_killed_costs_no_video(clip, decoding):
+    with Decoder(LIMITS) as decoder:
+        first = decoder.read_video(clip, RECIPE)
+        server = decoding.server()
+        for _ in range(3):
+            wait_until(lambda: not decoding.at_work(server) and decoding.spares(server))
+            (spare,) = decoding.spares(server)
+            os.kill(spare, signal.SIGKILL)
+            wait_until(lambda pid=spare: not decoding.running(pid))
+            assert same(decoder.read_video(clip, RECIPE), first)
+        assert decoding.server() == server
+        wait_until(lambda: decoding.spares(server))
+        (spare,) = decoding.spares(server)
+    assert not Path(f"/proc/{spare}").exists()
+
+
+def test_closing_twice_and_reading_again(clip, decoding):
     decoder = Decoder(LIMITS)
     decoder.close()
     decoder.close()
     assert decoder.read_video(clip, RECIPE).info.codec == "h264"
-    server = fork_server()
+    server = decoding.server()
     decoder.close()
     assert not Path(f"/proc/{server}").exists()
 

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -38,20 +38,6 @@ class Asking:
         return status, body.get("code")
 
 
-def children(of: int) -> list[int]:
-    listed = Path(f"/proc/{of}/task").glob("*/children")
-    return [int(pid) for path in listed for pid in path.read_text().split()]
-
-
-def fork_server() -> int:
-    """Of the server that was started last: it runs in this process."""
-    found: list[int] = []
-    for pid in children(os.getpid()):
-        with suppress(OSError):
-            found += [pid] if b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes() else []
-    return found[-1]
-
-
 def eventually(condition: Callable[[], object], within_s: float = 30) -> None:
     until_s = time.monotonic() + within_s
     while not condition():
@@ -59,67 +45,65 @@ def eventually(condition: Callable[[], object], within_s: float = 30) -> None:
         time.sleep(0.001)
 
 
-def caught(server: int) -> int:
+def caught(decoding: Any, server: int) -> int:
     """The one child at work, stopped: it would never end by itself."""
-    eventually(lambda: children(server))
-    (child,) = children(server)
+    eventually(lambda: decoding.at_work(server))
+    (child,) = decoding.at_work(server)
     os.kill(child, signal.SIGSTOP)
-    return child
-
-
-def running(pid: int) -> bool:
-    with suppress(FileNotFoundError, ProcessLookupError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
+    return int(child)
 
 
 def test_a_client_that_leaves_ends_the_decoding(
-    built_store: Path, live: Start, long_clip: bytes, clip: bytes
+    built_store: Path, live: Start, long_clip: bytes, clip: bytes, decoding: Any
 ) -> None:
     server = live(Settings(store=built_store, in_flight=1, queue=5))
     assert ask(server.port, clip)[0] == 200
-    decoding = fork_server()
-    eventually(lambda: not children(decoding))
+    decoder = decoding.server()
+    eventually(lambda: not decoding.at_work(decoder))
     with socket.create_connection(("127.0.0.1", server.port), timeout=60) as leaving:
         head = f"POST /recommend HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(long_clip)}\r\n\r\n"
         leaving.sendall(head.encode() + long_clip)
-        child = caught(decoding)
-    eventually(lambda: not running(child), 5)
+        child = caught(decoding, decoder)
+    eventually(lambda: not decoding.running(child), 5)
     assert ask(server.port, clip)[0] == 200  # its place is free again
     eventually(lambda: server.config.app.state.parts.workers.admitted == 0, 5)
 
 
-def test_work_beyond_its_deadline_ends(built_store: Path, live: Start, long_clip: bytes, clip: bytes) -> None:
+def test_work_beyond_its_deadline_ends(
+    built_store: Path, live: Start, long_clip: bytes, clip: bytes, decoding: Any
+) -> None:
     server = live(Settings(store=built_store, in_flight=1, queue=5, deadline_s=3))
     assert ask(server.port, clip)[0] == 200
-    decoding = fork_server()
-    eventually(lambda: not children(decoding))
+    decoder = decoding.server()
+    eventually(lambda: not decoding.at_work(decoder))
     first = Asking(server.port, long_clip)
-    child = caught(decoding)
+    child = caught(decoding, decoder)
     status, body, headers = ask(server.port, clip)  # waits behind it, and gets its place or is refused
     assert (status, body.get("code")) in {(200, None), (429, "overloaded")}
     assert status == 200 or int(headers["retry-after"]) >= 1
     assert first.status_and_code() == (503, "deadline_exceeded")
-    eventually(lambda: not running(child), 5)  # the fork server kills it when it sees that nobody waits
+    eventually(
+        lambda: not decoding.running(child), 5
+    )  # the fork server kills it when it sees that nobody waits
     assert ask(server.port, clip)[0] == 200
 
 
 def test_a_killed_child_costs_its_request_and_a_killed_fork_server_none(
-    built_store: Path, live: Start, long_clip: bytes, clip: bytes
+    built_store: Path, live: Start, long_clip: bytes, clip: bytes, decoding: Any
 ) -> None:
     server = live(Settings(store=built_store, in_flight=3, queue=5))
     assert ask(server.port, clip)[0] == 200
-    decoding = fork_server()
-    eventually(lambda: not children(decoding))
+    decoder = decoding.server()
+    eventually(lambda: not decoding.at_work(decoder))
     first = Asking(server.port, long_clip)
-    child = caught(decoding)
+    child = caught(decoding, decoder)
     other = Asking(server.port, clip)
     assert other.status_and_code() == (200, None)
     os.kill(child, signal.SIGKILL)
     assert first.status_and_code() == (413, "video_too_costly")
 
     several = [Asking(server.port, video) for video in (long_clip, clip, long_clip)]
-    eventually(lambda: children(decoding))
-    os.kill(decoding, signal.SIGKILL)
+    eventually(lambda: decoding.at_work(decoder))
+    os.kill(decoder, signal.SIGKILL)
     assert {one.status_and_code() for one in several} == {(200, None)}
     assert ask(server.port, clip)[0] == 200
