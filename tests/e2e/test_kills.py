@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import signal
+import statistics
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +17,8 @@ import pytest
 
 SECONDS = 40.0
 PAUSE_S = 2.0  # of work between two kills
-LATEST_S = 20.0  # the level is 5 s, which an idle machine keeps; one with other work on it took longer once
+WHOLE_S = 5.0  # the level (issue 6), of the middle one of all kills
+LATEST_S = 20.0  # of any: a machine with other work on it took longer than 5 s once
 CALLERS = 3
 KINDS = ("decoder", "service process", "worker", "redis", "service process", "decoder", "redis", "worker")
 
@@ -64,7 +66,7 @@ def test_any_process_may_be_killed_at_any_time(
         for thread in threads:
             thread.start()
         try:
-            rounds = kill_and_mend(fleet, running, port, seen)
+            took_s = kill_and_mend(fleet, running, port, seen)
         finally:
             stop.set()
             for thread in threads:
@@ -72,26 +74,26 @@ def test_any_process_may_be_killed_at_any_time(
     failed = [one for one in seen.said if one[2].status != 200 or one[2].fault]
     assert [one[2] for one in failed if not seen.excused(*one)] == []
     assert len(failed) <= CALLERS * sum(kind in ("service process", "decoder") for _, kind in seen.kills)
-    assert sum(said.status == 200 for _, _, said in seen.said) > 10 * rounds
+    assert sum(said.status == 200 for _, _, said in seen.said) > 10 * len(took_s)
+    assert statistics.median(took_s) < WHOLE_S
+    assert max(took_s) < LATEST_S
     assert {kind for _, kind in seen.kills} == set(KINDS)
 
 
-def kill_and_mend(fleet: Any, running: Any, port: int, seen: Seen) -> int:
-    """Kill one after another, in a random order that holds all kinds; returns how many."""
-    rng, rounds, until_s = random.Random(6), 0, time.monotonic() + SECONDS
-    while time.monotonic() < until_s or rounds < len(KINDS):
-        if rounds % len(KINDS) == 0:
+def kill_and_mend(fleet: Any, running: Any, port: int, seen: Seen) -> list[float]:
+    """Kill one after another, in a random order that holds all kinds; returns the s until all was whole."""
+    took_s: list[float] = []
+    rng, until_s = random.Random(6), time.monotonic() + SECONDS
+    while time.monotonic() < until_s or len(took_s) < len(KINDS):
+        if len(took_s) % len(KINDS) == 0:
             order = rng.sample(KINDS, len(KINDS))
         time.sleep(rng.uniform(0, PAUSE_S))
-        kill = Killing(fleet, running, rng)
-        mend = kill.of(order[rounds % len(KINDS)], seen)
+        mend = Killing(fleet, running, rng).of(order[len(took_s) % len(KINDS)], seen)
         mend()
-        took_s = fleet.wait_until(lambda: whole(fleet, running, port), 60, seen.kills[-1])
-        print(f"whole {took_s:.1f} s after the end of: {seen.kills[-1]}")
-        assert took_s < LATEST_S, seen.kills[-1]
+        took_s.append(fleet.wait_until(lambda: whole(fleet, running, port), 60, seen.kills[-1]))
+        print(f"whole {took_s[-1]:.1f} s after the end of: {seen.kills[-1]}")
         assert fleet.ask(port, "/livez").status == 200
-        rounds += 1
-    return rounds
+    return took_s
 
 
 @dataclass(frozen=True)
