@@ -27,8 +27,11 @@ def find_catalogue(pool: Path) -> Path | None:
 def read_rows(path: Path) -> list[tuple[int, Row]]:
     """Every row with its place (a line number, or a row number for Parquet), from 1.
 
+    Columns are in small letters and without spaces around: `Valid_Until` or ` valid_until` that were taken
+    for a column nobody knows would let expired music out.
+
     Raises:
-        BadPool: if the file cannot be read as what its name says.
+        BadPool: if the file cannot be read as what its name says, or two columns have the same name then.
     """
     readers: dict[str, Callable[[Path], Iterator[tuple[int, Row]]]] = {
         ".csv": _csv,
@@ -36,9 +39,16 @@ def read_rows(path: Path) -> list[tuple[int, Row]]:
         ".parquet": _parquet,
     }
     try:
-        return list(readers[path.suffix](path))
+        return [(place, _folded(row, path, place)) for place, row in readers[path.suffix](path)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadPool(f"{path} cannot be read ({error}): save it as UTF-8 text") from error
+
+
+def _folded(row: Row, path: Path, place: int) -> Row:
+    folded = {column.strip().lower(): value for column, value in row.items()}
+    if len(folded) < len(row):
+        raise BadPool(f"{path}, row {place}: two columns differ only in spaces or capitals: keep one of them")
+    return folded
 
 
 def _csv(path: Path) -> Iterator[tuple[int, Row]]:
@@ -51,7 +61,7 @@ def _csv(path: Path) -> Iterator[tuple[int, Row]]:
 
 
 def _jsonl(path: Path) -> Iterator[tuple[int, Row]]:
-    for line, text in enumerate(path.read_text("utf-8-sig").splitlines(), 1):
+    for line, text in enumerate(path.read_text("utf-8-sig").split("\n"), 1):
         if not text.strip():
             continue
         try:

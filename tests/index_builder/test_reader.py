@@ -166,6 +166,48 @@ def test_a_row_without_its_file_is_reported(tmp_path: Path) -> None:
     assert [(one.name, one.code) for one in pool.skipped] == [("gone.mp3", "not_found")]
 
 
+HEADER = " Path, TRACK_ID ,Valid_Until, territories"
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_spaces_and_capitals_in_a_header_lose_no_licence(tmp_path: Path, kind: str) -> None:
+    write(tmp_path, "a.wav")
+    columns = HEADER.split(",")
+    row = dict(zip(columns, ("a.wav", "T1", "2020-01-01", "DE"), strict=True))
+    match kind:
+        case "csv":
+            (tmp_path / "catalogue.csv").write_text(f"{HEADER}\n{','.join(row.values())}\n")
+        case "jsonl":
+            (tmp_path / "catalogue.jsonl").write_text(json.dumps(row))
+        case _:
+            pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+            parquet.write_table(pyarrow.Table.from_pylist([row]), tmp_path / "catalogue.parquet")
+    pool = read_pool(tmp_path, quiet)
+    (track,) = pool.tracks
+    assert track.track_id == "T1"
+    assert pool.rights.columns == {"valid_until", "territories"}
+    assert track.licence.territories == ("DE",)
+    assert track.licence.valid_until is not None
+    assert pool.warnings == ()
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, "a.wav")
+    (tmp_path / "catalogue.csv").write_text("path,valid_until,Valid_Until\na.wav,2020-01-01,\n")
+    with pytest.raises(BadPool, match="keep one"):
+        read_pool(tmp_path, quiet)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_json_lines_end_where_json_says_so(tmp_path: Path, end: str) -> None:
+    write(tmp_path, "a.wav", "b.wav")
+    titles = ("one\u2028two", "three\x85four")
+    rows = [{"path": name, "title": title} for name, title in zip(("a.wav", "b.wav"), titles, strict=True)]
+    text = end.join(json.dumps(row, ensure_ascii=False) for row in rows) + end
+    (tmp_path / "catalogue.jsonl").write_bytes(text.encode())
+    assert {track.title for track in read_pool(tmp_path, quiet).tracks} == set(titles)
+
+
 def test_odd_columns_and_values_are_warned_about(tmp_path: Path) -> None:
     write(tmp_path, "a.mp3")
     row = {
