@@ -1,7 +1,7 @@
 """A musical key as people write it in, one spelling for all of them out."""
 
 import re
-from functools import cache
+from functools import lru_cache
 
 from model.features.tonality import PITCH_CLASSES
 
@@ -11,7 +11,7 @@ _MODE = {"": "major", "major": "major", "maj": "major", "minor": "minor", "min":
 _WRITTEN = re.compile(r"([a-g])[\s-]*(#|♯|♭|sharp|flat|b|)[\s-]*(major|maj|minor|min|m|)")
 
 
-@cache
+@lru_cache(1024)  # requests ask for keys too, and may make them up
 def key_name(text: str) -> str | None:
     """`Bbm`, `b flat minor` and `A# minor` are all `A# minor`; None for what is no key.
 

@@ -43,3 +43,9 @@ def test_what_is_no_key_is_none(text: str) -> None:
 def test_any_text_is_taken_and_a_name_is_its_own(text: str) -> None:
     name = key_name(text)
     assert name is None or key_name(name) == name
+
+
+def test_made_up_keys_take_no_more_memory_than_others() -> None:
+    for number in range(5000):
+        key_name(f"no key {number}")
+    assert key_name.cache_info().currsize <= 1024
