@@ -177,7 +177,8 @@ def order(store: Path, track_id: str, changes: Mapping[str, Any], *, held: Right
         if not own:
             del orders[track_id]
         after = replace(before, version=before.version + 1, orders=orders)
-        _check_validity(after.licence(track_id))
+        if changes.keys() & {"valid_from", "valid_until"}:  # a withdrawal must not wait for better dates
+            _check_validity(after.licence(track_id))
         _publish(store, after)
     return after
 

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -114,6 +114,14 @@ def test_a_licence_must_begin_before_it_ends(tmp_path: Path) -> None:
     with pytest.raises(BadOptions, match="not after it begins"):
         order(tmp_path, "a", {"valid_from": END})
     assert open_rights(tmp_path).version == 1
+
+
+def test_music_whose_dates_are_reversed_can_be_withdrawn(tmp_path: Path) -> None:
+    """Else it would come out once its catalogue is corrected."""
+    told(tmp_path, {"a": Licence(valid_from=END, valid_until=END - timedelta(days=1))})
+    assert order(tmp_path, "a", {"withdrawn": True}).licence("a").withdrawn
+    corrected = told(tmp_path, {"a": Licence(valid_until=END)}).licence("a")
+    assert (corrected.withdrawn, corrected.valid_until) == (True, END)
 
 
 @FEW
