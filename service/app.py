@@ -168,7 +168,13 @@ async def _running(
     decoder = Decoder(settings.limits.for_video(), sandbox=settings.sandbox, unwanted=unwanted)
     confined = Confined(decoder)
     loader = ThreadPoolExecutor(1, thread_name_prefix="yuyin-loader")
-    reader = ThreadPoolExecutor(1, thread_name_prefix="yuyin-rights")  # never behind a large snapshot
+    looks = (
+        (RIGHTS, rightsbook.look(current), FOLLOW_S),
+        (KEYS, keys.follow, FOLLOW_KEYS_S),
+        (ROOM, room.look, FOLLOW_ROOM_S),
+    )
+    # A thread each: none waits for another, nor for a large snapshot.
+    reader = ThreadPoolExecutor(len(looks), thread_name_prefix="yuyin-looks")
     async with open_shared(settings) as shared:
         await asyncio.to_thread(rightsbook.follow)
         await asyncio.to_thread(room.look)
@@ -181,11 +187,6 @@ async def _running(
         kept = FeedbackLog(settings.store)
         background = [asyncio.create_task(work) for work in _background(settings, current, shared, loader)]
         background += [asyncio.create_task(work) for work in _recommending(answering, uploads, shared)]
-        looks = (
-            (RIGHTS, rightsbook.look(current), FOLLOW_S),
-            (KEYS, keys.follow, FOLLOW_KEYS_S),
-            (ROOM, room.look, FOLLOW_ROOM_S),
-        )
         for topic, look, every_s in looks:
             following = follow(shared.notices, topic, look, reader, every_s=every_s)
             background.append(asyncio.create_task(following))

@@ -89,11 +89,13 @@ async def _until_stopped(tasks: list[asyncio.Task[None]], settings: Settings) ->
 async def _answering(settings: Settings, shared: Shared) -> AsyncIterator[Answering]:
     """What answers a recommendation here, following the store as a server does."""
     book = Rightsbook(settings.store, settings.unknown_licences)
-    current = Current(settings.store, settings.backbones, prepare=book.prepare)
+    current = Current(
+        settings.store, settings.backbones, batch_wait_ms=settings.batch_wait_ms, prepare=book.prepare
+    )
     workers = Workers(AT_ONCE, 0, settings.deadline_s)
     decoder = Decoder(settings.limits.for_video(), sandbox=settings.sandbox, unwanted=unwanted)
     answered = Answered(shared.cache, settings.cache_s)
-    loader = ThreadPoolExecutor(1, thread_name_prefix="yuyin-loader")
+    loader = ThreadPoolExecutor(2, thread_name_prefix="yuyin-loader")  # rights never wait for a snapshot
     await asyncio.to_thread(book.follow)
     await asyncio.to_thread(current.follow)
     following = [
