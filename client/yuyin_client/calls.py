@@ -63,6 +63,7 @@ class Call(Generic[T]):
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Body | None = None
     repeat: Literal["freely", "keyed", "never"] = "freely"  # keyed: with an Idempotency-Key
+    removes: bool = False  # so that a repeated one may find nothing
 
     @property
     def again(self) -> bool:
@@ -147,7 +148,7 @@ def uploaded(upload_id: str) -> Call[Upload]:
 
 def delete_upload(upload_id: str) -> Call[None]:
     """Delete an upload before its time."""
-    return Call("DELETE", f"/v1/uploads/{_escaped(upload_id)}", lambda answer: None)
+    return Call("DELETE", f"/v1/uploads/{_escaped(upload_id)}", lambda answer: None, removes=True)
 
 
 def tracks(*, offset: int = 0, limit: int = 50) -> Call[answers.TrackPage]:

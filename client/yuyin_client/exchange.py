@@ -13,7 +13,7 @@ from uuid import uuid4
 import httpx
 
 from yuyin_client.calls import Answer, Call
-from yuyin_client.errors import IdempotencyRunning, Unavailable, Unreachable, YuyinError, error_of
+from yuyin_client.errors import IdempotencyRunning, NotFound, Unavailable, Unreachable, YuyinError, error_of
 
 T = TypeVar("T")
 
@@ -81,14 +81,16 @@ def exchange(call: Call[T], retries: Retries) -> Generator[Send | Sleep, Answer 
         YuyinError: what the server, or the way to it, said at last.
     """
     headers = {"Idempotency-Key": uuid4().hex} if call.repeat == "keyed" else {}
-    tried = 0
+    tried, lost = 0, False
     while True:
         outcome = yield Send(call, headers)
         tried += 1
         fault = fault_of(outcome)
-        if fault is None:
-            assert isinstance(outcome, Answer)
+        done = fault is None or (call.removes and lost and isinstance(fault, NotFound))
+        if done and isinstance(outcome, Answer):
             return call.read(outcome)
+        assert fault is not None
+        lost = lost or isinstance(fault, Unreachable)
         wait_s = retries.wait_s(fault, tried) if call.again else None
         if wait_s is None:
             raise fault

@@ -47,6 +47,18 @@ def test_a_busy_server_gets_the_same_again_under_the_same_key(
     assert "transfer-encoding" not in headers
 
 
+def test_an_upload_that_is_gone_after_a_lost_answer_was_deleted(ask: Ask, faulty: Any) -> None:
+    gone = refusal(404, "not_found")
+    faulty.script = ["hang up", gone]
+    assert ask(faulty.url, "delete_upload", "u", **QUICK) is None
+    faulty.script = [gone]
+    with pytest.raises(yuyin_client.NotFound):
+        ask(faulty.url, "delete_upload", "u", **QUICK)
+    faulty.script = ["hang up", gone]
+    with pytest.raises(yuyin_client.NotFound):
+        ask(faulty.url, "uploaded", "u", **QUICK)
+
+
 def test_another_call_has_another_key(ask: Ask, faulty: Any) -> None:
     faulty.script = [FINE, FINE]
     for _ in range(2):
