@@ -24,7 +24,7 @@ from typing import NoReturn, cast
 
 import av
 
-from model.errors import VideoTooCostly, YuyinError
+from model.errors import DecoderLost, VideoTooCostly, YuyinError
 from model.media.pictures import read_pictures
 from model.media.sandbox import (
     Guards,
@@ -49,6 +49,7 @@ from model.media.wire import (
 )
 
 _TOO_MUCH_MEMORY = "decoding takes more memory than is allowed: send a proxy, such as 720p H.264"
+_NO_ROOM = "no decoding process can be started now: try again, and look at the processes and memory left"
 _DESCRIPTORS = 3  # a job brings the answer's socket, the video, the memory for the pictures
 # A GIF of one pixel, the smallest video there is.
 _PIXEL = bytes.fromhex(
@@ -99,13 +100,18 @@ class _Children:
     def employ(self, message: bytes, descriptors: list[int]) -> None:
         """Hand a job to the spare child, or to a new one where that was killed while it waited."""
         answer = socket.socket(fileno=descriptors[0])
+        try:
+            self.answers[self._give(message, descriptors)] = answer
+        except OSError:  # no process can be started now: the videos of the others go on
+            with answer, suppress(OSError):
+                answer.send(pack_error(DecoderLost(_NO_ROOM)))
+
+    def _give(self, message: bytes, descriptors: list[int]) -> int:
         spare, self.spare = self.spare, None
-        if spare is None or not _handed(spare, message, descriptors):
-            spare = _forked(self.cage)
-            if not _handed(spare, message, descriptors):
-                answer.close()  # the service takes it for a decoder that crashed
-                return
-        self.answers[spare.pid] = answer
+        if spare is not None:
+            with suppress(OSError):
+                return _hand(spare, message, descriptors)
+        return _hand(_forked(self.cage), message, descriptors)
 
     def kill_unwanted(self, ready: list[int]) -> None:
         """The service sends nothing on these: one that can be read was closed, so nobody waits any more."""
@@ -196,13 +202,11 @@ def _forked(cage: _Cage) -> _Spare:
     _wait_and_answer(theirs, cage)
 
 
-def _handed(spare: _Spare, message: bytes, descriptors: list[int]) -> bool:
+def _hand(spare: _Spare, message: bytes, descriptors: list[int]) -> int:
+    """Give it its job; returns its process id, raises OSError if it is gone."""
     with spare.channel:
-        try:
-            socket.send_fds(spare.channel, [message], descriptors)
-        except OSError:  # it was killed from outside
-            return False
-    return True
+        socket.send_fds(spare.channel, [message], descriptors)
+    return spare.pid
 
 
 def _wait_and_answer(channel: socket.socket, cage: _Cage) -> NoReturn:

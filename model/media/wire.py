@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import BadOptions, CannotDecode, MediaError, NoSandbox, YuyinError
+from model.errors import BadOptions, CannotDecode, DecoderLost, MediaError, NoSandbox, YuyinError
 from model.media.pictures import Shots
 from model.media.sandbox import Guards
 from model.media.streams import VideoInfo, VideoLimits, VideoRecipe, VideoStreams
@@ -103,7 +103,7 @@ def unpack_answer(message: bytes, memory: int) -> VideoStreams:
 
 
 def _error(answer: dict[str, Any]) -> YuyinError:
-    kinds: list[type[YuyinError]] = [BadOptions, NoSandbox, *MediaError.__subclasses__()]
+    kinds: list[type[YuyinError]] = [BadOptions, NoSandbox, DecoderLost, *MediaError.__subclasses__()]
     return {kind.code: kind for kind in kinds}[answer["error"]](str(answer["message"]))
 
 

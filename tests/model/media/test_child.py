@@ -3,6 +3,7 @@ import gc
 import json
 import mmap
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -263,6 +264,33 @@ def test_a_child_is_there_ahead_of_its_video_and_holds_nothing_of_others(costly,
         assert working[1].result(30).frames.size
         os.kill(first, signal.SIGCONT)
         assert same(working[0].result(30), working[1].result())
+
+
+def test_where_no_child_can_be_started_the_others_go_on(costly, clip, decoding):
+    """Short of descriptors here; short of processes or memory, the same error comes of the same call."""
+    with Decoder(LIMITS) as decoder, ThreadPoolExecutor(1) as pool:
+        decoder.read_video(clip, RECIPE, end_s=0.1)
+        server = decoding.server()
+        wait_until(lambda: not decoding.at_work(server) and decoding.spares(server))
+        working = pool.submit(decoder.read_video, costly, RECIPE)
+        wait_until(lambda: decoding.at_work(server) and decoding.spares(server))
+        (child,), (spare,) = decoding.at_work(server), decoding.spares(server)
+        os.kill(child, signal.SIGSTOP)  # it would be done too soon
+        try:
+            os.kill(spare, signal.SIGKILL)
+            wait_until(lambda: not decoding.running(spare))
+            before = resource.prlimit(server, resource.RLIMIT_NOFILE)
+            used = {int(each.name) for each in Path(f"/proc/{server}/fd").iterdir()}
+            third = [number for number in range(1000) if number not in used][2]  # a job brings three
+            resource.prlimit(server, resource.RLIMIT_NOFILE, (third + 1, before[1]))
+            with pytest.raises(errors.DecoderLost, match="no decoding process"):
+                decoder.read_video(clip, RECIPE)
+            resource.prlimit(server, resource.RLIMIT_NOFILE, before)
+            assert decoder.read_video(clip, RECIPE).frames.size
+        finally:
+            os.kill(child, signal.SIGCONT)
+        assert working.result(30).frames.size
+        assert decoding.server() == server
 
 
 def test_a_spare_child_that_is_killed_costs_no_video(clip, decoding):
