@@ -56,6 +56,11 @@ class _Place:
     failures: int = 0
     start_at_s: float = field(default_factory=time.monotonic)
 
+    @property
+    def pause_s(self) -> float:
+        """How long to wait before the next start."""
+        return PAUSES_S[min(self.failures, len(PAUSES_S) - 1)]
+
 
 class Supervisor:
     """Keeps `settings.processes` alive until it is told to stop."""
@@ -92,8 +97,7 @@ class Supervisor:
         now_s = time.monotonic()
         if place.child is None:
             if now_s >= place.start_at_s:
-                self._start(place)
-                place.began_s = now_s
+                self._try_to_start(place, now_s)
             return None
         status = place.child.poll()
         if status is None:
@@ -101,12 +105,19 @@ class Supervisor:
             return None
         _let_go(place)
         place.failures = place.failures + 1 if now_s - place.began_s < SOON_S else 0
-        pause_s = PAUSES_S[min(place.failures, len(PAUSES_S) - 1)]
-        log.error(
-            "a service process died", extra={"pid": place.child.pid, "status": status, "pause_s": pause_s}
-        )
-        place.child, place.start_at_s = None, now_s + pause_s
+        died = {"pid": place.child.pid, "status": status, "pause_s": place.pause_s}
+        log.error("a service process died", extra=died)
+        place.child, place.start_at_s = None, now_s + place.pause_s
         return status
+
+    def _try_to_start(self, place: _Place, now_s: float) -> None:
+        try:
+            self._start(place)
+            place.began_s = now_s
+        except OSError as error:  # too many processes or files, too little memory: the others go on meanwhile
+            place.failures += 1
+            place.start_at_s = now_s + place.pause_s
+            log.error("no service process can be started", exc_info=error, extra={"pause_s": place.pause_s})
 
     def _start(self, place: _Place) -> None:
         place.pulse, theirs = os.pipe()
@@ -122,6 +133,9 @@ class Supervisor:
                 text=True,
                 start_new_session=True,  # Ctrl-C reaches this process alone, which passes it on
             )
+        except OSError:
+            os.close(place.pulse)
+            raise
         finally:
             os.close(theirs)
         assert child.stdin is not None

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -233,6 +234,24 @@ def test_a_process_that_hangs_is_killed_and_one_that_drains_is_missed_by_nobody(
     assert set(seen) == {200}
     wait_until(lambda: len(set(server.children()) - {drained}) == 2, WHOLE_S)
     assert sum(line["message"] == "a service process hangs" for line in server.lines) == 1
+    assert server.stop() == 0
+
+
+@pytest.mark.slow
+def test_a_process_that_cannot_be_started_now_ends_no_other(store: Path, run: Callable[..., Run]) -> None:
+    """Short of descriptors here, as it may be of processes or memory."""
+    server = run("serve", "--store", str(store), "--port", "0", "--processes", "2")
+    port = server.said("serving")["port"]
+    wait_until(lambda: sum(line["message"] == "snapshot in force" for line in server.lines) == 2, 60)
+    victim, other = server.children()
+    before = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (4, before[1]))
+    os.kill(victim, signal.SIGKILL)
+    server.said("no service process can be started")
+    assert ready(port)
+    assert server.children() == [other]
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, before)
+    wait_until(lambda: len(server.children()) == 2)
     assert server.stop() == 0
 
 
