@@ -11,9 +11,9 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from model.errors import BadOptions, NotReady
+from model.errors import BadOptions, InputError, NotReady
 from yuyin.cli.options import DEFAULT_MODELS, DEFAULT_STORE, AsJson, Models, Store
-from yuyin.cli.remote import post
+from yuyin.cli.remote import no_yuyin, post
 
 if TYPE_CHECKING:
     from service.schemas.options import Options
@@ -114,7 +114,11 @@ def _ask(
         features = body_of(video, sender_of(server, key, only, "prefer"))
         path, kind = "/v1/recommend", "application/json"
         body = json.dumps(features | {"options": json.loads(asked)}).encode()
-    return Recommendation.model_validate_json(post(server, path, key, body, kind))
+    answer = post(server, path, key, body, kind)
+    try:
+        return Recommendation.model_validate_json(answer)
+    except ValueError as error:
+        raise InputError(no_yuyin(server)) from error
 
 
 def _print(found: "Recommendation") -> None:
