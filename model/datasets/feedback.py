@@ -12,7 +12,7 @@ rejected is no pair, but listed, for systems that learn from those.
 import csv
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -188,6 +188,7 @@ class _Maker:
     videos: dict[str, Path]  # by sha256
     find: FindMusic
     pairs_of: tuple[str, ...]
+    digests: dict[Path, str] = field(default_factory=dict)  # of music
 
     def row(self, verdict: Verdict) -> "_Row | LeftOut":
         """The files of a verdict, or why there are none."""
@@ -211,8 +212,13 @@ class _Maker:
         there = [place for place in places if _listable(place.path) and place.path.is_file()]
         if not there:
             return "the track's file is in none of the pools"
-        same = [place.path for place in there if sha256_of(place.path) == place.sha256]
+        same = [place.path for place in there if self._sha256_of(place.path) == place.sha256]
         return same[0] if same else "the track's file is another one now than was recommended"
+
+    def _sha256_of(self, path: Path) -> str:
+        if path not in self.digests:  # the best tracks lie under many videos
+            self.digests[path] = sha256_of(path)
+        return self.digests[path]
 
 
 def _videos(folder: Path, wanted: set[str], progress: Callable[[int, int], None]) -> dict[str, Path]:
