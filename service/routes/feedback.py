@@ -50,6 +50,5 @@ async def feedback(
     records = [record_of(event, received) for event in events]
     lines = [record.model_dump_json(exclude_none=True).encode() for record in records]
     await run_in_threadpool(parts.feedback.append, lines)
-    for line in lines:
-        await parts.shared.feedback.append(line)
+    await parts.shared.feedback.append(lines)
     return KeptFeedback(event_ids=[record.event_id for record in records])

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
 from service.stores.shared import Claim, Hint, Listener, Shared
@@ -206,9 +206,9 @@ class MemoryFeedback:
     def __init__(self) -> None:
         self._events: deque[bytes] = deque(maxlen=FEEDBACK)
 
-    async def append(self, event: bytes) -> None:
-        """Add one."""
-        self._events.append(event)
+    async def append(self, events: Sequence[bytes]) -> None:
+        """Add some, in this order."""
+        self._events.extend(events)
 
     async def newest(self, count: int) -> list[bytes]:
         """At most so many, the newest first."""

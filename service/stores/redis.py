@@ -9,8 +9,8 @@ and the bound on requests in flight stays.
 import asyncio
 import math
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 from redis.asyncio import Redis
@@ -161,15 +161,18 @@ class RedisFeedback:
     def __init__(self, link: Link) -> None:
         self._link = link
 
-    async def append(self, event: bytes) -> None:
-        """Add one."""
-        client, key = self._link.client, self._link.key("feedback")
-        try:
-            await self._link.ask(
-                lambda: client.xadd(key, {"event": event}, maxlen=FEEDBACK, approximate=True)
-            )
-        except Away:
-            return
+    async def append(self, events: Sequence[bytes]) -> None:
+        """Add some, in this order, in one round trip: who sent them waits for it."""
+        key = self._link.key("feedback")
+
+        async def add() -> None:
+            async with self._link.client.pipeline(transaction=False) as pipe:
+                for event in events:
+                    pipe.xadd(key, {"event": event}, maxlen=FEEDBACK, approximate=True)
+                await pipe.execute()
+
+        with suppress(Away):
+            await self._link.ask(add)
 
     async def newest(self, count: int) -> list[bytes]:
         """At most so many, the newest first; none while Redis is away."""

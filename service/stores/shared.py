@@ -4,7 +4,7 @@
 anything: it may be lost at any moment, and then work is done twice, or a change is noticed a second later.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -101,8 +101,8 @@ class JobQueue(Protocol):
 class FeedbackStream(Protocol):
     """A live copy of what STORE/feedback keeps, for whoever watches; the oldest fall out."""
 
-    async def append(self, event: bytes) -> None:
-        """Add one."""
+    async def append(self, events: Sequence[bytes]) -> None:
+        """Add some, in this order."""
 
     async def newest(self, count: int) -> list[bytes]:
         """At most so many, the newest first."""

@@ -36,7 +36,7 @@ async def works_without_redis(shared: Shared, fresh: str = "fresh") -> None:
     assert (await shared.idempotency.claim(fresh, "h", hold_s=60)).state == "running"
     await shared.idempotency.finish(fresh, claim.token, b"a", keep_s=60)
     assert (await shared.idempotency.claim(fresh, "h", hold_s=60)).answer == b"a"
-    await shared.feedback.append(b"e")
+    await shared.feedback.append([b"e"])
     assert await shared.feedback.newest(1) == []
     await shared.queue.put("0" * 32)
     assert await shared.queue.take(0.1) is None

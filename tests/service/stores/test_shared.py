@@ -165,8 +165,8 @@ def test_a_queue_hands_each_id_to_one_taker(opened: Open) -> None:
 def test_feedback_is_newest_first(opened: Open) -> None:
     async def check(shared: Shared) -> None:
         assert await shared.feedback.newest(3) == []
-        for number in range(5):
-            await shared.feedback.append(str(number).encode())
+        for some in ([], [b"0"], [b"1", b"2", b"3"], [b"4"]):
+            await shared.feedback.append(some)
         assert await shared.feedback.newest(3) == [b"4", b"3", b"2"]
         assert len(await shared.feedback.newest(100)) == 5
 
@@ -221,7 +221,7 @@ def test_every_key_is_prefixed_and_versioned_and_runs_out(redis_server: Any) -> 
             claim = await shared.idempotency.claim("k", "h", hold_s=60)
             await shared.idempotency.finish("k", claim.token, b"", keep_s=60)
             await shared.limiter.take("k", per_s=1, burst=1)
-            await shared.feedback.append(b"e")
+            await shared.feedback.append([b"e"])
             await shared.queue.put("0" * 32)
 
     asyncio.run(fill())
