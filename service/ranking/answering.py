@@ -13,7 +13,7 @@ from service.ranking.recommender import Stopwatch
 from service.schemas.options import Options
 from service.schemas.question import Question
 from service.schemas.recommendation import Recommendation
-from service.serving.answered import Answered, key_of
+from service.serving.answered import Answered, Begun, key_of
 from service.serving.current import Current, Serving
 from service.serving.rightsbook import Rightsbook, Ruling
 from service.serving.workers import Workers
@@ -71,11 +71,11 @@ class Answering:
             clock: running since the request came.
 
         Raises:
-            YuyinError: as `answers.answer`, `answers.answer_sent` and `Workers.run`.
+            YuyinError: as `answers.answer`, `answers.answer_sent`, `Workers.run` and `Workers.wait`.
         """
         serving, queued = self.current.take(), clock.start("queue")
         ruling = self.rights.take(serving.snapshot)
-        epoch = ruling.epoch(datetime.now(UTC))
+        epoch, until_s = ruling.epoch(datetime.now(UTC)), self.workers.until_s()
 
         def work() -> bytes:
             queued()
@@ -84,10 +84,13 @@ class Answering:
             return lasting(found)
 
         async def make() -> tuple[bytes, bool]:
-            body = await self.workers.run(work, gone)
+            body = await self.workers.run(work, gone, until_s)
             return body, ruling.epoch(datetime.now(UTC)) == epoch
 
-        kept = await self.answered.once(self._key(serving, ruling, epoch, asked), make)
+        async def wait(other: Begun) -> None:
+            await self.workers.wait(other, gone, until_s)
+
+        kept = await self.answered.once(self._key(serving, ruling, epoch, asked), make, wait)
         self.metrics.cache.labels("hit" if kept.hit else "miss").inc()
         return Answer(whole(kept.body, request_id, clock), kept.hit)
 

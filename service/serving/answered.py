@@ -13,6 +13,8 @@ from typing import Any
 from model.artifact import canonical_json
 from service.stores.shared import Cache
 
+Begun = asyncio.Future[bytes | None]  # the answer once it is there, if it may be kept
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -29,31 +31,39 @@ class Answered:
         """Args: with a `ttl_s` of 0 nothing is kept, and equal questions are worked on side by side."""
         self._cache = cache
         self._ttl_s = ttl_s
-        self._begun: dict[str, asyncio.Future[None]] = {}
+        self._begun: dict[str, Begun] = {}
 
-    async def once(self, key: str, make: Callable[[], Awaitable[tuple[bytes, bool]]]) -> Kept:
+    async def once(
+        self,
+        key: str,
+        make: Callable[[], Awaitable[tuple[bytes, bool]]],
+        wait: Callable[[Begun], Awaitable[None]],
+    ) -> Kept:
         """The answer under `key`, or what `make` gives: bytes, and whether they may be kept.
 
-        Who asks while somebody else's equal question is worked on waits for that; if it fails, everybody who
-        waited finds out alone.
+        Who asks while somebody else's equal question is worked on waits for that, by `wait`, which raises
+        when the time is over. What may be kept is everybody's, be the cache away or too small for it; after
+        anything else, one of those who waited takes over and the others wait for that one.
         """
         if not self._ttl_s:
             return Kept((await make())[0], hit=False)
-        if (other := self._begun.get(key)) is not None:
-            await asyncio.wait({other})
-        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        ours = self._begun.setdefault(key, ended) is ended
+        while (other := self._begun.get(key)) is not None:
+            await wait(other)
+            if (body := other.result()) is not None:
+                return Kept(body, hit=True)
+        lasting: bytes | None = None
+        ended = self._begun[key] = asyncio.get_running_loop().create_future()
         try:
-            if (found := await self._cache.get(key)) is not None:
-                return Kept(found, hit=True)
+            if (lasting := await self._cache.get(key)) is not None:
+                return Kept(lasting, hit=True)
             body, lasts = await make()
             if lasts:
+                lasting = body
                 await self._cache.put(key, body, ttl_s=self._ttl_s)
+            return Kept(body, hit=False)
         finally:
-            if ours:
-                del self._begun[key]
-            ended.set_result(None)
-        return Kept(body, hit=False)
+            del self._begun[key]
+            ended.set_result(lasting)
 
 
 def key_of(**of: Any) -> str:

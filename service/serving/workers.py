@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect
 
@@ -95,11 +95,38 @@ class Workers:
         wait_s = math.ceil(min(self._mean_s * self._admitted / self._in_flight, LONGEST_RETRY_S))
         return Overloaded(f"{why}: try again in {max(1, wait_s)} s", retry_after_s=max(1, wait_s))
 
-    async def run(self, work: Callable[[], Result], gone: Callable[[], Awaitable[bool]]) -> Result:
+    def until_s(self) -> float:
+        """When the time of whoever asks now is over, monotonic; for `wait`, and for `run` after it."""
+        return time.monotonic() + self._deadline_s
+
+    async def wait(
+        self, other: asyncio.Future[Any], gone: Callable[[], Awaitable[bool]], until_s: float
+    ) -> None:
+        """Wait for what somebody else works on, no longer than `run` would wait for its own work.
+
+        Raises:
+            ClientDisconnect: if `gone` becomes true first.
+            DeadlineExceeded: if `until_s` comes first.
+        """
+        while not (await asyncio.wait({other}, timeout=self._patience_s(until_s, None)))[0]:
+            if (why := await self._why_stop(until_s, gone)) is not None:
+                raise why
+
+    async def run(
+        self,
+        work: Callable[[], Result],
+        gone: Callable[[], Awaitable[bool]],
+        until_s: float | None = None,
+    ) -> Result:
         """Run `work` in a thread, with an event of its own in `CLIENT_LEFT`.
 
         Begun work that looks at the event gives up, whatever it raises then; other work is finished. This
         returns only when the thread has let go of what the work uses, such as the upload's file.
+
+        Args:
+            work: runs in the thread.
+            gone: whether nobody waits for it any more.
+            until_s: from before a `wait`, which then counts as time in the queue; else the time begins now.
 
         Raises:
             ClientDisconnect: if `gone` becomes true before the work began, or the work gives up then.
@@ -108,11 +135,11 @@ class Workers:
         """
         left, context = threading.Event(), contextvars.copy_context()
         context.run(CLIENT_LEFT.set, left)
+        until_s, why = self.until_s() if until_s is None else until_s, None
+        turn = _Turn(until_s - self._deadline_s)
         # kept: asyncio's says cancelled while the thread runs
-        turn = _Turn(time.monotonic())
         begun = self._threads.submit(context.run, self._timed, work, turn)
         future = asyncio.wrap_future(begun)
-        until_s, why = turn.asked_s + self._deadline_s, None
         try:
             while not (await asyncio.wait({future}, timeout=self._patience_s(until_s, why)))[0]:
                 why = why or await self._why_stop(until_s, gone)

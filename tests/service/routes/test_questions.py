@@ -189,13 +189,13 @@ class TestIdempotency:
         begun, go_on = threading.Event(), threading.Event()
         run = module.Workers.run
 
-        async def held(self: Any, work: Any, gone: Any) -> Any:
+        async def held(self: Any, work: Any, *given: Any) -> Any:
             def slow() -> Any:
                 begun.set()
                 assert go_on.wait(30)
                 return work()
 
-            return await run(self, slow, gone)
+            return await run(self, slow, *given)
 
         monkeypatch.setattr(module.Workers, "run", held)
         key = {"Idempotency-Key": "k"}
