@@ -1,8 +1,9 @@
 """`Idempotency-Key` in: the first answer under it out again, whoever of us gave it.
 
 For callers that lost an answer and ask again: the work is done once. Keys are the caller's own, a day long.
-A request that failed frees its key. An answer that held under rights which are not in force any more is not
-given again: it may name music that was withdrawn since.
+A request that failed frees its key. An answer that does not hold any more is not given again, such as one
+under rights that are not in force now: it may name music that was withdrawn since. The first that is made in
+its place is kept as the first one was, under a key that follows from both.
 """
 
 import hashlib
@@ -32,6 +33,7 @@ async def once(
     *,
     hold_s: float,
     under: str = "",
+    holds: Callable[[bytes], Awaitable[bool]] | None = None,
 ) -> Response:
     """What `make` gives, or what it gave to the same request before; without the header, what it gives.
 
@@ -43,6 +45,7 @@ async def once(
         make: does the work; its answer is a success and is not streamed.
         hold_s: the longest that the work may take.
         under: what the answer holds under beside the request; under another, the work is done anew.
+        holds: whether what a body tells of is still there; if not, the work is done anew.
 
     Raises:
         IdempotencyMismatch: if the key came with another request before.
@@ -53,15 +56,15 @@ async def once(
         return await make()
     if not (0 < len(sent) <= 255 and sent.isascii() and sent.isprintable()):
         raise BadOptions(f"{HEADER} has 1 to 255 printable ASCII characters, such as a UUID")
-    key = _hash([caller, sent])
-    claim = await keys.claim(key, _hash(fingerprint), hold_s=hold_s + MARGIN_S)
-    match claim.state:
-        case "other":
-            raise IdempotencyMismatch(f"this {HEADER} came with another request before: take a new one")
-        case "running":
-            raise IdempotencyRunning(f"the request under this {HEADER} is still worked on: ask again")
-        case "answered":
-            return _again(claim.answer, under) or await make()
+    key, request = _hash([caller, sent]), _hash(fingerprint)
+    while (claim := await keys.claim(key, request, hold_s=hold_s + MARGIN_S)).state == "answered":
+        if (again := await _again(claim.answer, under, holds)) is not None:
+            return again
+        key = _hash([key, hashlib.sha256(claim.answer).hexdigest()])
+    if claim.state == "other":
+        raise IdempotencyMismatch(f"this {HEADER} came with another request before: take a new one")
+    if claim.state == "running":
+        raise IdempotencyRunning(f"the request under this {HEADER} is still worked on: ask again")
     try:
         answer = await make()
         await keys.finish(key, claim.token, _packed(answer, under), keep_s=KEEP_S)
@@ -81,9 +84,11 @@ def _packed(answer: Response, under: str) -> bytes:
     return json.dumps(told).encode() + b"\n" + bytes(answer.body)
 
 
-def _again(packed: bytes, under: str) -> Response | None:
+async def _again(
+    packed: bytes, under: str, holds: Callable[[bytes], Awaitable[bool]] | None
+) -> Response | None:
     head, _, body = packed.partition(b"\n")
     told = json.loads(head)
-    if told["under"] != under:
+    if told["under"] != under or (holds is not None and not await holds(body)):
         return None
     return Response(body, told["status"], headers={**told["headers"], REPLAYED: "true"})

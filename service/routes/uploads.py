@@ -1,16 +1,18 @@
 """POST, GET, DELETE /v1/uploads: a video in, kept for an hour: sent once, asked about often."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from model.errors import BadOptions
+from model.errors import BadOptions, NotFound
 from service.deps import CallerDep, PartsDep, needs, within_rate
 from service.edge.idempotency import once
 from service.edge.uploads import receive
 from service.routes.responses import errors
 from service.schemas.uploads import KeptUpload
+from service.stores.uploads import UploadStore
 
 router = APIRouter(
     prefix="/v1", tags=["recommend"], dependencies=[Depends(needs("recommend")), Depends(within_rate)]
@@ -74,7 +76,17 @@ async def upload(
                 asked,
                 keep,
                 hold_s=settings.deadline_s,
+                holds=partial(_there, parts.uploads, caller.name),
             )
+
+
+async def _there(uploads: UploadStore, owner: str | None, told: bytes) -> bool:
+    """Whether the upload that an earlier answer told of is still kept."""
+    try:
+        await run_in_threadpool(uploads.get, KeptUpload.model_validate_json(told).upload_id, owner)
+    except NotFound:
+        return False
+    return True
 
 
 @router.get("/uploads/{upload_id}", responses=errors(401, 403, 404))

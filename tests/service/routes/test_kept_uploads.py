@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -131,6 +132,30 @@ class TestKept:
             assert len(kept_files(store)) == 2  # its bytes and its record
             assert client.post("/v1/uploads", content=clip[:-1], headers=key).status_code == 422
 
+    @pytest.mark.parametrize("deleted", [True, False])
+    def test_a_key_whose_upload_is_gone_makes_one_anew(self, store: Path, clip: bytes, deleted: bool) -> None:
+        """And only one: each that comes later is told of that one, through two more ends."""
+        with serve(store, upload_ttl_s=600) as client:
+            key, seen = {"Idempotency-Key": "k"}, set()
+            for _ in range(3):
+                made, *later = (client.post("/v1/uploads", content=clip, headers=key) for _ in range(3))
+                place = made.headers["location"]
+                assert (made.status_code, made.headers.get("idempotency-replayed")) == (201, None)
+                assert {one.headers["idempotency-replayed"] for one in later} == {"true"}
+                assert {one.headers["location"] for one in later} == {place}
+                assert client.get(place).json() == made.json() == later[0].json()
+                asked = client.post("/recommend", json={"upload_id": made.json()["upload_id"]})
+                assert asked.status_code == 200
+                assert client.post("/v1/uploads", content=clip[:-1], headers=key).status_code == 422
+                seen.add(place)
+                if deleted:
+                    assert client.delete(place).status_code == 204
+                    continue
+                long_ago = time.time() - 601
+                for path in (store / "uploads").glob(f"{made.json()['upload_id']}.*"):
+                    os.utime(path, (long_ago, long_ago))
+            assert len(seen) == 3
+
 
 class TestLater:
     @pytest.mark.parametrize("form", [True, False])
@@ -154,6 +179,61 @@ class TestLater:
             assert now.headers["x-yuyin-cache"] == "hit"  # whoever asks now profits
             assert ended["result"]["request_id"] == ended["id"]
             assert kept_files(store) == set()
+
+    def test_music_that_may_not_be_used_any_more_is_not_told(self, store: Path, clip: bytes) -> None:
+        """Why-not, asked for the same use, is what says which tracks those are."""
+        day = "2090-01-31"
+        uses: list[dict[str, Any]] = [{}, {"platform": "TikTok", "territory": "de"}, {"on_date": day}]
+        with serve(store, unknown_licences="return") as client:
+
+            def change(track_id: str, **facts: Any) -> None:
+                assert client.patch(f"/admin/tracks/{track_id}", json=facts).status_code == 200
+
+            for track_id in ("charlie", "delta"):
+                change(track_id, platforms=["tiktok"], territories=["DE"])
+            places, before = [], []
+            for use in uses:
+                options = {"top_k": 100, "filters": {"licence": use}}
+                sent = {"content": clip, "params": {"options": json.dumps(options)}}
+                places.append(client.post("/recommend", headers=LATER, **sent).headers["location"])
+                before.append(follow(client, places[-1])["result"])
+            assert [len(result["results"]) for result in before] == [5, 2, 5]
+            change("alpha", withdrawn=True)
+            change("charlie", platforms=["youtube"])
+            change("delta", valid_until="2080-01-01")
+            left_out = [{"alpha"}, {"charlie"}, {"alpha", "delta"}]
+            for place, use, result, without in zip(places, uses, before, left_out, strict=True):
+                told = client.get(place).json()
+                for one in result["results"]:
+                    found = client.get(f"/v1/tracks/{one['track_id']}/eligibility", params=use).json()
+                    assert found["eligible"] == (one["track_id"] not in without)
+                results = [one for one in result["results"] if one["track_id"] not in without]
+                assert told["result"]["results"] == results
+                (warning,) = told["result"]["warnings"]
+                assert warning.startswith(f"{len(without)} of {len(result['results'])} tracks are left out")
+                assert lasting(told["result"]) == lasting(result) | {
+                    "results": results,
+                    "warnings": [warning],
+                }
+                (event,) = re.findall("^data: (.*)$", client.get(f"{place}/events").text, re.MULTILINE)
+                assert json.loads(event) == told
+            change("delta", withdrawn=True)
+            assert client.get(places[1]).json()["result"]["results"] == []
+            assert client.get(places[1]).json()["result"]["no_good_match"] is None
+            change("alpha", withdrawn=False)
+            change("delta", withdrawn=False)
+            assert client.get(places[0]).json()["result"] == before[0]
+
+    def test_no_answer_is_told_while_no_rights_can_be_read(self, store: Path, clip: bytes) -> None:
+        with serve(store) as client:
+            place = client.post("/recommend", content=clip, headers=LATER).headers["location"]
+            assert follow(client, place)["state"] == "done"
+        (store / "rights").mkdir()
+        (store / "rights" / "CURRENT").write_text("7\n")
+        with serve(store) as client:
+            answer = client.get(place)
+            assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+            assert "track_id" not in client.get(f"{place}/events").text
 
     def test_an_upload_that_was_there_stays(self, store: Path, clip: bytes) -> None:
         with serve(store) as client:

@@ -235,6 +235,25 @@ class TestFeatures:
             assert sent["video"]["cuts_s"] == video["video"]["cuts_s"]
             assert sent["video"]["sha256"] is None
 
+    def test_a_job_whose_use_nobody_remembers_leaves_out_what_no_use_allows(
+        self, store: Path, clip: bytes
+    ) -> None:
+        """The options of a JSON body are gone with it: they may have asked for a day in 2090."""
+        with serve(store, unknown_licences="return") as client:
+            body, later = features_of(client, clip), {"Prefer": "respond-async"}
+            place = client.post("/recommend", json=body, headers=later).headers["location"]
+            assert client.get(f"{place}/events").text.count("event: job") >= 1  # to its end
+            assert len(client.get(place).json()["result"]["results"]) == 5
+            for track_id, facts in (
+                ("alpha", {"withdrawn": True}),
+                ("bravo", {"valid_until": "2020-01-01"}),
+                ("charlie", {"valid_from": "2090-01-01"}),
+            ):
+                assert client.patch(f"/admin/tracks/{track_id}", json=facts).status_code == 200
+            told = client.get(place).json()["result"]
+            assert {one["track_id"] for one in told["results"]} == {"charlie", "delta", "echo"}
+            assert told["warnings"][0].startswith("2 of 5 tracks are left out")
+
     def test_of_a_part_of_the_video(self, client: TestClient, clip: bytes) -> None:
         video = raw(client, clip, start_s=1.0, end_s=3.5).json()
         sent = client.post("/recommend", json=features_of(client, clip, start_s=1.0, end_s=3.5)).json()
