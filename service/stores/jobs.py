@@ -11,11 +11,10 @@ import fcntl
 import json
 import os
 import re
-import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +31,7 @@ LEASE_S = 20.0  # a holder that renews it every second or so loses it only if it
 MAX_OPEN = 256  # recommendations that wait; beyond, nobody would wait for them
 KEEP_S = 24 * 3600.0  # a record after its job's end, for whoever asks late
 KEEP_REINDEXES = 100  # of those that are older
+KEEP_LATEST = 10_000  # of all: one key at its limit would leave 864,000 a day, each with its result
 INTERRUPTED = JobError(
     code="interrupted", detail="the process that ran this ended before it was done: start it again"
 )
@@ -67,9 +67,14 @@ def _lease(seconds: float) -> str:
 
 def lapsed(job: Job) -> bool:
     """Whether nobody works on a running job any more."""
-    if job.worker is None or job.lease_until is None:  # of a version that knew no leases
+    if job.worker is None or job.lease_until is None:  # nobody has taken it up
         return True
     return datetime.fromisoformat(job.lease_until) < datetime.now(UTC) or surely_dead(job.worker)
+
+
+def _waits(job: Job) -> bool:
+    """Whether there is something to take up."""
+    return job.state == "queued" or (job.state == "running" and lapsed(job))
 
 
 class JobStore:
@@ -77,7 +82,6 @@ class JobStore:
 
     def __init__(self, store: Path) -> None:
         self._folder = store / "jobs"
-        self._mutex = threading.Lock()  # flock is held by a file, not by a thread
 
     def get(self, job_id: str) -> Job:
         """The job called `job_id`; raises `NotFound`."""
@@ -86,12 +90,15 @@ class JobStore:
             raise NotFound("there is no job of this id")
         return job
 
-    def open_jobs(self, kind: Kind) -> list[Job]:
-        """Those that have not ended, oldest first."""
-        self._adopt()
+    def open_jobs(self, kind: Kind | None = None) -> list[Job]:
+        """Those of a kind, or of all, that have not ended, oldest first."""
         found = (self._read(path.name) for path in (self._folder / "open").glob("*"))
-        jobs = [job for job in found if job is not None and job.open and job.kind == kind]
+        jobs = [job for job in found if job is not None and job.open and kind in (None, job.kind)]
         return sorted(jobs, key=lambda job: (job.created_at, job.id))
+
+    def waiting(self, kind: Kind) -> list[Job]:
+        """Those that can be taken up, oldest first."""
+        return [job for job in self.open_jobs(kind) if _waits(job)]
 
     def create(self, kind: Kind, asked: dict[str, Any], owner: str | None = None) -> Job:
         """A new job that waits to be taken up.
@@ -115,21 +122,44 @@ class JobStore:
                 asked=asked,
                 owner=owner,
             )
-            return self._write(job)
+            try:
+                return self._write(job)
+            except OSError:  # nobody will know its id: it must neither wait nor be counted
+                (self._folder / f"{job.id}.json").unlink(missing_ok=True)
+                (self._folder / "open" / job.id).unlink(missing_ok=True)
+                raise
 
     def prune(self) -> int:
-        """Remove records of jobs that ended a day ago, but for the latest reindexes; returns how many."""
-        ended: dict[str, list[Path]] = {}
+        """Remove records of jobs that ended a day ago or too many jobs ago, but for the latest reindexes.
+
+        Marks that a kill left go as well; returns how many records went.
+        """
+        self._unmark()
         before_s = time.time() - KEEP_S
-        for path in self._folder.glob("[0-9a-f]*.json"):
-            with suppress(FileNotFoundError):  # another process prunes too
-                job = self._read(path.stem) if path.stat().st_mtime < before_s else None
-                if job is not None and not job.open:
-                    ended.setdefault(job.kind, []).append(path)
-        ended["reindex"] = sorted(ended.get("reindex", []), key=_changed_s)[:-KEEP_REINDEXES]
+        changed = sorted((_changed_s(path), path) for path in self._folder.glob("[0-9a-f]*.json"))
+        surplus = len(changed) - KEEP_LATEST
+        ended: dict[str, list[Path]] = {"reindex": []}
+        for place, (changed_s, path) in enumerate(changed):
+            job = self._read(path.stem) if changed_s < before_s or place < surplus else None
+            if job is not None and not job.open:
+                ended.setdefault(job.kind, []).append(path)
+        del ended["reindex"][-KEEP_REINDEXES:]
         for path in (old := [path for paths in ended.values() for path in paths]):
             path.unlink(missing_ok=True)  # no lock: what has ended never changes
         return len(old)
+
+    def _unmark(self) -> None:
+        """Remove the marks of jobs that have ended or never began: `create` counts marks."""
+        for mark in (self._folder / "open").glob("*"):
+            with self._locked():  # no write is half done
+                try:
+                    (self._folder / f"{mark.name}.json").stat()
+                    job = self._read(mark.name)
+                    stale = job is not None and not job.open  # what cannot be read may be of a newer version
+                except FileNotFoundError:
+                    stale = True
+                if stale:
+                    mark.unlink(missing_ok=True)
 
     def claim(self, job_id: str, worker: str, *, attempts: int, lease_s: float = LEASE_S) -> Job | None:
         """Take up a job that waits, or whose holder is gone; None if there is nothing to take up.
@@ -141,7 +171,7 @@ class JobStore:
             lease_s: how long it is ours without a `beat`.
         """
         with self._changing(job_id) as job:
-            if job is None or not (job.state == "queued" or (job.state == "running" and lapsed(job))):
+            if job is None or not _waits(job):
                 return None
             if job.cancelling:
                 self._write(_ended(job, "cancelled"))
@@ -233,13 +263,13 @@ class JobStore:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         self._folder.mkdir(parents=True, exist_ok=True)
-        with self._mutex:
-            descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)  # for milliseconds; freed when its holder dies
-                yield
-            finally:
-                os.close(descriptor)
+        descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            # For milliseconds; freed when its holder dies. Each open excludes all others, of threads too.
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def _write(self, job: Job) -> Job:
         """Replace the record; its mark in `open/` comes before it and goes after it."""
@@ -258,17 +288,6 @@ class JobStore:
             return Job.model_validate(json.loads((self._folder / f"{job_id}.json").read_text("utf-8")))
         except (OSError, ValueError, ValidationError):
             return None
-
-    def _adopt(self) -> None:
-        """Mark what a version without marks left open; once: the folder of marks is there afterwards."""
-        marks = self._folder / "open"
-        if not self._folder.is_dir() or marks.is_dir():
-            return
-        marks.mkdir(exist_ok=True)
-        for path in self._folder.glob("*.json"):
-            job = self._read(path.stem)
-            if job is not None and job.open:
-                (marks / job.id).touch()
 
 
 def _changed_s(path: Path) -> float:

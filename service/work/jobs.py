@@ -170,7 +170,7 @@ class Runner:
             await self._queue.done(hint)
             if job is not None:
                 return job
-        for waiting in await asyncio.to_thread(self._records.open_jobs, self._kind):
+        for waiting in await asyncio.to_thread(self._records.waiting, self._kind):
             job = await self._claimed(waiting.id)
             if job is not None:
                 return job
@@ -180,7 +180,8 @@ class Runner:
         claim = partial(self._records.claim, job_id, self._me, attempts=self._attempts, lease_s=self._lease_s)
         self._claiming = asyncio.ensure_future(asyncio.to_thread(claim))
         job = await asyncio.shield(self._claiming)  # a thread goes on when it is cancelled, and may claim
-        await self._notices.publish(topic_of(job_id))
+        if job is not None:
+            await self._notices.publish(topic_of(job_id))
         return job
 
     async def _perform(self, job: Job) -> None:

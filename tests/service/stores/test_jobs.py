@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -14,9 +15,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from model.errors import JobEnded, NotFound
+from model.errors import JobEnded, NotFound, Overloaded
 from service.schemas.jobs import Job, JobError
 from service.stores import holder
+from service.stores import jobs as module
 from service.stores.jobs import INTERRUPTED, AlreadyRunning, JobStore, LeaseLost
 
 ASKED = {"pool": "house", "bundle": "shipped", "recompute": False}
@@ -105,6 +107,60 @@ def test_of_many_threads_that_create_at_once_one_does(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert sum(job is not None for job in made) == 1
+
+
+def test_threads_with_one_store_lose_no_change_of_each_other(tmp_path: Path) -> None:
+    jobs = JobStore(tmp_path)
+    held = jobs.claim(jobs.create("reindex", ASKED).id, "w", attempts=1)
+    assert held is not None
+
+    def tell(thread: int) -> None:
+        for step in range(20):
+            jobs.beat(held, progress=(20 * thread + step) / 100, stage=None)
+
+    threads = [threading.Thread(target=tell, args=(n,)) for n in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert jobs.get(held.id).version == held.version + 4 * 20
+
+
+@pytest.mark.parametrize("after", ["the mark", "the record"])
+def test_jobs_that_could_not_be_recorded_take_no_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: str
+) -> None:
+    """A full disk: else 256 failures would end async recommending for good."""
+    write = module.write_json
+
+    def full(path: Path, value: Any) -> None:
+        if after == "the record":  # that it is durable is what fails
+            write(path, value)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    jobs = JobStore(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_json", full)
+        for _ in range(module.MAX_OPEN):
+            with pytest.raises(OSError, match="No space"):
+                jobs.create("recommend", ASKED)
+    assert [path.name for path in (tmp_path / "jobs").rglob("*") if path.is_file()] == ["lock"]
+    assert jobs.create("recommend", ASKED).state == "queued"
+
+
+def test_marks_that_a_kill_left_are_removed_and_no_others(tmp_path: Path) -> None:
+    jobs = JobStore(tmp_path)
+    marks = tmp_path / "jobs" / "open"
+    waits, ended, newer = (jobs.create("recommend", ASKED) for _ in range(3))
+    jobs.cancel(ended.id)
+    edit(tmp_path, newer, field="of a later version")
+    for name in (ended.id, *(f"{number:032x}" for number in range(module.MAX_OPEN))):
+        (marks / name).touch()
+    with pytest.raises(Overloaded):
+        jobs.create("recommend", ASKED)
+    assert jobs.prune() == 0
+    assert {path.name for path in marks.iterdir()} == {waits.id, newer.id}
+    assert jobs.create("recommend", ASKED).state == "queued"
 
 
 def test_a_lease_that_ran_out_lets_the_next_one_in_and_the_first_one_out(tmp_path: Path) -> None:
@@ -210,19 +266,6 @@ def test_a_store_without_jobs_has_none_and_gets_no_folder(tmp_path: Path) -> Non
     with pytest.raises(NotFound):
         jobs.get("0" * 32)
     assert not (tmp_path / "none").exists()
-
-
-def test_records_of_the_version_before_are_taken_up_or_failed(tmp_path: Path) -> None:
-    (tmp_path / "jobs").mkdir()
-    for number, state in enumerate(["queued", "running", "done"]):
-        old = {"id": f"{number:032x}", "kind": "reindex", "state": state, "progress": 0.5}
-        old |= {"created_at": f"2026-01-01T00:00:0{number}.000+00:00"}
-        (tmp_path / "jobs" / f"{number:032x}.json").write_text(json.dumps(old))
-    (tmp_path / "jobs" / "half.json").write_text('{"id": ')
-    jobs = JobStore(tmp_path)
-    assert [job.state for job in jobs.open_jobs("reindex")] == ["queued", "running"]
-    assert jobs.claim("1".zfill(32), "w", attempts=0) is None
-    assert jobs.get("1".zfill(32)).state == "failed"
 
 
 @pytest.mark.parametrize("step", ["mark", "record", "unmark"])

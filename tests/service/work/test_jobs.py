@@ -301,6 +301,30 @@ def test_so_many_may_follow_at_once_and_who_leaves_makes_room(
     with_bench(tmp_path, steps, check)
 
 
+def test_whoever_looks_for_work_does_not_disturb_those_who_have_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each notice wakes whoever runs the job and all who follow it."""
+    monkeypatch.setattr(module, "LOOK_S", 0.05)
+
+    began = asyncio.Event()
+
+    async def act(job: Job, tell: Tell) -> dict[str, Any]:
+        began.set()
+        await asyncio.sleep(600)
+        return {}
+
+    async def check(bench: Bench) -> None:
+        bench.run()
+        job = await bench.jobs.start("reindex", ASKED)
+        await asyncio.wait_for(began.wait(), 10)
+        with bench.notices.listen(module.topic_of(job.id)) as listener:
+            bench.run()
+            assert await listener.wait(1.0) == frozenset()  # in twenty looks
+
+    with_bench(tmp_path, act, check)
+
+
 def test_a_job_whose_worker_is_gone_waits_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FREE_S", 0.05)
 
