@@ -89,11 +89,11 @@ def _read_or_make(file: Path) -> bytes:
         return _read(file)
     aside = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as out:
-        out.write(secrets.token_bytes(SECRET_BYTES))
-        out.flush()
-        os.fsync(descriptor)
     try:
+        with os.fdopen(descriptor, "wb") as out:
+            out.write(secrets.token_bytes(SECRET_BYTES))
+            out.flush()
+            os.fsync(descriptor)
         with suppress(FileExistsError):
             os.link(aside, file)  # fails where it exists: never replaces another's
     finally:

@@ -54,6 +54,9 @@ class RequestLog:
 
         try:
             await self.app(scope, receive, noting)
+        except Exception:  # raised on: what answers it lies outside of us, so its code is not in `state` yet
+            state["code"] = "internal"
+            raise
         finally:
             # the template: paths may carry what callers call things
             route = getattr(scope.get("route"), "path", "none")

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from model.errors import NotFound
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.IGNORECASE)
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.IGNORECASE)  # an exabyte; int() refuses 4,301 digits
 _CHUNK_BYTES = 256 * 1024
 
 

@@ -2,6 +2,7 @@
 
 A scrape meets any one of the processes that share a port. So each writes its own metrics to a file beside
 those of the others every `EVERY_S`, and whoever is asked adds theirs: at most so much older than its own.
+What is the store's and no process's own it tells by itself, once, so that a sum over `process` holds.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from prometheus_client.registry import Collector
 EVERY_S = 2.0
 STALE_S = 15.0  # then its process is gone, and what it wrote last no longer holds
 ALONE = "0"
+OF_THE_STORE = frozenset({"yuyin_jobs"})  # under ALONE, whoever says it: the same series at each scrape
 
 _Plain = list[tuple[str, str, str, list[tuple[str, dict[str, str], float]]]]
 
@@ -53,7 +55,8 @@ class Exchange:
         """Write this process's metrics for the others; blocks."""
         if self._file is not None:
             aside = self._file.with_suffix(f".{os.getpid()}")
-            aside.write_text(json.dumps(_plain(self._registry.collect())), "utf-8")
+            own = (family for family in self._registry.collect() if family.name not in OF_THE_STORE)
+            aside.write_text(json.dumps(_plain(own)), "utf-8")
             aside.replace(self._file)
 
     async def run(self) -> None:
@@ -73,8 +76,9 @@ class _Merged(Collector):
         for process, plain in self._processes:
             for name, meaning, kind, samples in plain:
                 family = families.setdefault(name, Metric(name, meaning, kind))
+                whose = ALONE if name in OF_THE_STORE else process
                 for sample, labels, value in samples:
-                    family.add_sample(sample, {**labels, "process": process}, value)
+                    family.add_sample(sample, {**labels, "process": whose}, value)
         return iter(families.values())
 
 

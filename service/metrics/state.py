@@ -3,13 +3,14 @@
 import time
 from collections import Counter
 from collections.abc import Iterator
+from typing import get_args
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from service.deps import Parts
 from service.edge.door import Door
-from service.stores.jobs import JobStore
+from service.stores.jobs import JobStore, Kind
 
 
 class State(Collector):
@@ -102,14 +103,15 @@ class State(Collector):
             yield _gauge("yuyin_redis_up", "0 while Redis is away and each process is on its own.", up)
 
     def _jobs(self) -> Metric:
-        found = Counter(job.state for job in JobStore(self._parts.settings.store).open_jobs("reindex"))
+        found = Counter((job.kind, job.state) for job in JobStore(self._parts.settings.store).open_jobs())
         family = GaugeMetricFamily(
             "yuyin_jobs",
             "Jobs of the store that have not ended, whoever runs them.",
             labels=["kind", "state"],
         )
-        for state in ("queued", "running"):
-            family.add_metric(["reindex", state], found[state])
+        for kind in get_args(Kind):
+            family.add_metric([kind, "queued"], found[kind, "queued"])
+            family.add_metric([kind, "running"], found[kind, "running"])
         return family
 
 

@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -85,12 +86,20 @@ def main(metrics_file: Path, pulse: int, *descriptors: int) -> int:
         return BAD_START
     server.pulse, server.others_listen = pulse, settings.processes > 1
     os.set_blocking(pulse, False)
+    signal.signal(signal.SIGTERM, partial(_leave, server, metrics_file))
     threading.Thread(target=_end_with_stdin, args=(server, settings.drain_s), daemon=True).start()
     server.run([socket.socket(fileno=descriptor) for descriptor in descriptors])
-    with suppress(OSError):  # the last one out takes the folder with it
-        metrics_file.unlink(missing_ok=True)
-        metrics_file.parent.rmdir()
     return 0 if server.started else 1
+
+
+def _leave(server: Server, metrics_file: Path, *_: object) -> None:
+    """Take our metrics along and die of SIGTERM: `run` never returns, uvicorn ends by sending it again."""
+    with suppress(OSError):
+        metrics_file.unlink(missing_ok=True)
+        if not server.others_listen:  # all end, their supervisor may be dead: the last one takes the folder
+            metrics_file.parent.rmdir()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.raise_signal(signal.SIGTERM)
 
 
 def _end_with_stdin(server: Server, drain_s: float) -> None:

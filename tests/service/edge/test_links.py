@@ -70,7 +70,7 @@ def test_processes_that_start_at_once_agree_on_the_secret_and_nobody_else_can_re
 
 
 @pytest.mark.parametrize(
-    "fault", ["no folder", "a folder in its place", "empty", "too short", "no hard links"]
+    "fault", ["no folder", "a folder in its place", "empty", "too short", "no hard links", "full disk"]
 )
 def test_a_secret_that_cannot_be_used_is_refused_in_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
@@ -87,6 +87,12 @@ def test_a_secret_that_cannot_be_used_is_refused_in_words(
             raise PermissionError(1, "Operation not permitted")
 
         monkeypatch.setattr(module.os, "link", refuse)
+    elif fault == "full disk":
+
+        def fail(_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(module.os, "fsync", fail)
     before = set(tmp_path.iterdir())
     with pytest.raises(Corrupt, match=r"media-links\.key"):
         Links(store).sign("x")

@@ -85,13 +85,15 @@ def test_every_ended_request_is_told(caplog: pytest.LogCaptureFixture) -> None:
     def broken(what: str) -> None:
         raise ValueError(what)
 
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with TestClient(app, raise_server_exceptions=False) as client, caplog.at_level("INFO", "yuyin.http"):
         assert client.get("/broken/one").status_code == 500
         assert client.get("/none").status_code == 404
     assert [facts[:4] for facts in told] == [
-        ("GET", "/broken/{what}", 500, None),
+        ("GET", "/broken/{what}", 500, "internal"),
         ("GET", "none", 404, None),
     ]
+    lines = [json.loads(JsonFormatter().format(one)) for one in caplog.records if one.name == "yuyin.http"]
+    assert [line["code"] for line in lines] == ["internal", None]
     assert all(isinstance(facts[4], float) and 0 < facts[4] < 60 for facts in told)
 
 

@@ -1,5 +1,6 @@
 """/metrics as Prometheus reads it: its own parser is the oracle, the requests made are the counts."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -16,7 +17,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from service.app import create_app
 from service.metrics.exchange import ALONE, STALE_S, Exchange
+from service.metrics.state import State
 from service.settings import Settings
+from service.stores.jobs import JobStore
 
 HOST = "http://127.0.0.1:8000"
 
@@ -65,6 +68,20 @@ def test_counts_are_the_requests_that_were_made(fresh: TestClient) -> None:
     assert total(scraped(fresh), "yuyin_requests_total") == 8  # and the scrape itself
 
 
+def test_what_nobody_foresaw_is_counted_as_such(fresh: TestClient) -> None:
+    app: Any = fresh.app
+
+    @app.get("/broken")
+    def broken() -> None:
+        raise ValueError("unforeseen")
+
+    with pytest.raises(ValueError, match="unforeseen"):  # the client's way to say that a server would log it
+        fresh.get("/broken")
+    found = scraped(fresh)
+    assert value(found, "yuyin_requests_total", method="GET", route="/broken", status="500") == 1
+    assert value(found, "yuyin_refusals_total", code="internal") == 1
+
+
 def test_no_caller_makes_a_series(fresh: TestClient) -> None:
     for i in range(20):
         fresh.request(f"M{i}", f"/made-up/{i}")
@@ -105,9 +122,43 @@ def test_how_things_stand(fresh: TestClient, built_store: Path) -> None:
     assert value(found, "yuyin_snapshot_age_seconds") == pytest.approx(age_s, abs=5)
     for part in ("snapshot", "rights", "keys"):
         assert value(found, "yuyin_refused", part=part) == 0
-    assert value(found, "yuyin_jobs", kind="reindex", state="running") == 0
+    assert total(found, "yuyin_jobs") == 0
     assert value(found, "process_open_fds") > 3
     assert not [name for name, _ in found if name.endswith("_created")]
+
+
+def test_jobs_are_counted_by_kind_and_state_and_once_for_all_processes(
+    fresh: TestClient, store: Path, tmp_path: Path
+) -> None:
+    """Three processes on one store: a sum over them is the store's."""
+    app: Any = fresh.app
+    records = JobStore(store)
+    asked = [records.create("recommend", {}) for _ in range(4)]
+    records.create("reindex", {})
+    records.claim(asked[0].id, "w", attempts=1)
+    records.cancel(asked[1].id)
+    parts = dataclasses.replace(app.state.parts, settings=Settings(store=store))
+    exchanges = []
+    for process in range(3):
+        registry = CollectorRegistry()
+        registry.register(State(parts, app.state.door))
+        exchanges.append(Exchange(registry, tmp_path / f"{process}.json"))
+    for exchange in exchanges:
+        exchange.publish()
+    pages = [parse(exchange.page("")[0].decode()) for exchange in exchanges]
+    for page in [{family.name: family.samples for family in page} for page in pages]:
+        jobs = {
+            (one.labels["kind"], one.labels["state"]): (one.value, one.labels["process"])
+            for one in page["yuyin_jobs"]
+        }
+        assert len(jobs) == len(page["yuyin_jobs"])
+        assert jobs == {
+            ("recommend", "queued"): (2, ALONE),
+            ("recommend", "running"): (1, ALONE),
+            ("reindex", "queued"): (1, ALONE),
+            ("reindex", "running"): (0, ALONE),
+        }
+        assert len(page["yuyin_places"]) == 3
 
 
 def test_openmetrics_where_it_is_asked_for(fresh: TestClient) -> None:
