@@ -114,15 +114,21 @@ def current(store: Path) -> str | None:
         return None
 
 
-def activate(store: Path, snapshot_id: str) -> None:
+def activate(store: Path, snapshot_id: str, *, verified: bool = False) -> None:
     """Make a snapshot CURRENT, atomically; any fault changes nothing.
+
+    Args:
+        store: where it lies.
+        snapshot_id: of the snapshot.
+        verified: whether the caller has just opened it and its bundle: twice is a second index in memory.
 
     Raises:
         NotFound: if the store has no such snapshot.
         Corrupt: if it or its bundle fails its hashes, or it did not pass its gate.
     """
     with pointer(store):
-        verify(store, snapshot_id)
+        if not verified:
+            verify(store, snapshot_id)
         failed = failed_checks(_folder(store, snapshot_id))
         if failed:
             raise Corrupt(

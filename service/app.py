@@ -45,7 +45,8 @@ from service.routes import (
 )
 from service.routes import metrics as scraped
 from service.serving.answered import Answered
-from service.serving.confined import Confined
+from service.serving.confined import FOLLOW_S as FOLLOW_SANDBOX_S
+from service.serving.confined import SANDBOX, Confined
 from service.serving.current import Current
 from service.serving.following import follow
 from service.serving.rightsbook import FOLLOW_S, Rightsbook
@@ -192,6 +193,8 @@ async def _running(
             background.append(asyncio.create_task(following))
         background.append(asyncio.create_task(exchange.run()))
         loader.submit(confined.look)
+        following = follow(shared.notices, SANDBOX, confined.look, loader, every_s=FOLLOW_SANDBOX_S)
+        background.append(asyncio.create_task(following))
         try:
             links = Links(settings.store)
             yield Parts(

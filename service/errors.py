@@ -1,5 +1,6 @@
 """Any error in, application/problem+json (RFC 9457) out: the one place that gives errors HTTP statuses."""
 
+import errno
 import logging
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
@@ -72,6 +73,7 @@ _RETRY_AFTER_S = {
     "idempotency_running": 1,
     "not_stored": 5,
 }
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 # Whoever is about to end, or stopped reading a body, takes no other request on this connection.
 _CLOSING = frozenset({"draining", "upload_too_slow"})
 
@@ -143,6 +145,18 @@ async def _gone(request: Request, error: Exception) -> Response:
     return Response(status_code=CLIENT_GONE)
 
 
+async def _of_the_disk(request: Request, error: Exception) -> Response:
+    """Whatever was to be written where, a disk without room is the operator's business, not a bug of ours."""
+    if cast(OSError, error).errno not in _NO_ROOM:
+        raise error  # to `_unforeseen`
+    log.error("no room on the disk", exc_info=error, extra={"code": "not_stored"})
+    return problem(
+        request,
+        "not_stored",
+        "the server's disk is full or read-only: make room on it, then send the same again",
+    )
+
+
 async def _unforeseen(request: Request, error: Exception) -> Response:
     """Nothing of the error is told outside: its words may name files, hosts or code."""
     log.error("unforeseen error", exc_info=error, extra={"code": "internal"})
@@ -175,4 +189,5 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(OSError, _of_the_disk)
     app.add_exception_handler(Exception, _unforeseen)

@@ -128,8 +128,12 @@ class _Sink:
 
     def _to_disk(self) -> None:
         on_disk = TemporaryFile()  # noqa: SIM115  # closed by whoever gets the upload
-        self.file.seek(0)
-        shutil.copyfileobj(self.file, on_disk, _WRITE_BYTES)
+        try:
+            self.file.seek(0)
+            shutil.copyfileobj(self.file, on_disk, _WRITE_BYTES)
+        except BaseException:  # a full disk
+            on_disk.close()
+            raise
         self.file.close()
         self.file, self._in_memory = on_disk, False
 

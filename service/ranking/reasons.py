@@ -109,7 +109,7 @@ def explain(
     snapshot: Searchable,
     match: Match,
     length_s: float,
-    query: NDArray[np.float32],
+    query: NDArray[np.float64],
     without: Sequence[Without],
     pool: Pool,
 ) -> list[Reason]:
@@ -119,12 +119,12 @@ def explain(
         snapshot: of the track.
         match: the track and its spans.
         length_s: of the picture.
-        query: (d,) unit, the whole question.
+        query: (d,), the whole question, see `Pool.standard`.
         without: the same without each of its factors.
         pool: of the snapshot.
     """
     above = _heard(snapshot, match, length_s) - pool.mean
-    lead = float(pool.standard(query) @ above)
+    lead = float(query @ above)
     if lead < LEAST_LEAD:
         return []
     reasons = []

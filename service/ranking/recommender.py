@@ -134,9 +134,10 @@ def answer_for(serving: Serving, ruling: Ruling, picture: Picture, query: Query,
         verdicts = judge(serving.snapshot, tracks, vector, nulls, picture.length_s)
     with clock.stage("reasons"):
         tower, extractors = serving.bundle.towers.video, serving.profile.video
-        without = ablations(asked, tower, extractors, serving.themes, serving.pool)
+        without = ablations(asked, tower, extractors, serving.themes, serving.pool) if matches else []
+        whole = serving.pool.standard(wanted)
         reasons = [
-            explain(serving.snapshot, match, picture.length_s, wanted, without, serving.pool)
+            explain(serving.snapshot, match, picture.length_s, whole, without, serving.pool)
             for match in matches
         ]
     unfit = no_good_match(verdicts, serving.bundle.no_match_threshold)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from starlette.requests import ClientDisconnect
 
 from index_builder import snapshot as snapshots
+from index_builder.catalogue import FOLDS
 from index_builder.snapshot import Snapshot
 from model.backbones.loaded import Backbones
 from model.bundle import Bundle
@@ -137,13 +138,18 @@ def _shared(
 
 
 def _warm(serving: Serving) -> None:
-    """One run of the video tower: the first request pays nothing, and a tower that cannot run is refused."""
+    """One run of the video tower, one look at each fact to filter by: the first request pays nothing.
+
+    A tower that cannot run is refused.
+    """
     times_s = np.arange(4, dtype=np.float64)
     rows = {
         name: Sequence(np.zeros((4, len(extractor.features)), np.float32), times_s)
         for name, extractor in serving.profile.video.items()
     }
     serving.bundle.embed_video(rows)
+    for fact in FOLDS:
+        serving.snapshot.catalogue.coded(fact)
 
 
 class Current:
@@ -206,7 +212,7 @@ class Current:
                 return
             try:
                 self._serving = self._open(named)
-            except (YuyinError, OSError, ValueError, RuntimeError) as error:
+            except Exception as error:  # memory, SQLite: unrefused it would be loaded again every second
                 self._refuse(named, error)
                 return
             self._refusal = None
@@ -224,10 +230,15 @@ class Current:
             self._prepare(found.snapshot)
         return found
 
-    def _refuse(self, snapshot_id: str, error: BaseException) -> None:
-        code = error.code if isinstance(error, YuyinError) else "corrupt"
+    def _refuse(self, snapshot_id: str, error: Exception) -> None:
+        foreseen = isinstance(error, (YuyinError, OSError, ValueError, RuntimeError))
+        code = error.code if isinstance(error, YuyinError) else "corrupt" if foreseen else "internal"
         self._refusal = Refusal(snapshot_id, code, time.monotonic())
-        log.warning("snapshot refused", extra={"snapshot": snapshot_id, "code": code, "reason": str(error)})
+        log.warning(
+            "snapshot refused",
+            exc_info=None if foreseen else error,
+            extra={"snapshot": snapshot_id, "code": code, "reason": str(error) or type(error).__name__},
+        )
 
     def _refused_lately(self, snapshot_id: str) -> bool:
         refusal = self._refusal
@@ -241,7 +252,7 @@ class Current:
         """Verify and load a snapshot, then make it CURRENT and put it in force; any fault changes nothing."""
         with self._loading:
             serving = self._open(snapshot_id)
-            snapshots.activate(self._store, snapshot_id)
+            snapshots.activate(self._store, snapshot_id, verified=True)
             self._serving, self._refusal = serving, None
             log.info("snapshot in force", extra={"snapshot": snapshot_id, "bundle": serving.bundle.id})
             return serving

@@ -30,7 +30,9 @@ class Pool:
     def deviation(self, query: NDArray[np.floating]) -> float:
         """Standard deviation of a query's cosines over the pool, at least `LEAST_DEVIATION`."""
         exact = query.astype(np.float64)
-        variance = float(np.einsum("i,ij,j->", exact, self.covariance, exact))  # no threads, as `scores_of`
+        # no threads, as `scores_of`; one after the other, since einsum multiplies three in a plain loop
+        spread = np.einsum("i,ij->j", exact, self.covariance)
+        variance = float(np.einsum("j,j->", spread, exact))
         return math.sqrt(max(variance, LEAST_DEVIATION**2))
 
     def standard(self, query: NDArray[np.floating]) -> NDArray[np.float64]:

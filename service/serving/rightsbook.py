@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -129,34 +129,33 @@ class Rightsbook:
         if ruling is not None and ruling.rights is self._rights:
             return ruling
         with self._loading:
-            if snapshot.id not in self._rulings:
-                self._look(None)  # whoever built it told its tracks' licences before
             return self._over(snapshot)
 
     def prepare(self, snapshot: Indexed) -> None:
         """Lay the rights over a snapshot that will answer soon, so that no request waits for it."""
-        with suppress(NotReady):  # then requests say so
-            self.take(snapshot)
+        with suppress(NotReady), self._loading:  # then requests say so
+            self._over(snapshot)
 
     def _over(self, snapshot: Indexed) -> Ruling:
-        """Called with the lock held."""
+        """Called with the lock held; the ruling is kept the longest from now on."""
+        if snapshot.id not in self._rulings:
+            self._look(None)  # whoever built it told its tracks' licences before
         rights = self._rights
         if rights is None:
             raise NotReady("the rights of this store cannot be read: /readyz says why, the server's log more")
-        known = self._rulings.get(snapshot.id)
-        if known is not None and known.rights is rights:
-            return known
-        ruling = self._ruling(rights, snapshot)
+        ruling = self._rulings.get(snapshot.id)
+        if ruling is None or ruling.rights is not rights:
+            ruling = self._ruling(rights, snapshot.id, snapshot.catalogue.track_ids)
         others = [(name, one) for name, one in self._rulings.items() if name != snapshot.id]
         self._rulings = dict([*others, (snapshot.id, ruling)][-KEPT:])
         return ruling
 
-    def _ruling(self, rights: Rights, snapshot: Indexed) -> Ruling:
-        before = self._rulings.get(snapshot.id)
+    def _ruling(self, rights: Rights, snapshot_id: str, track_ids: Sequence[str]) -> Ruling:
+        before = self._rulings.get(snapshot_id)
         if before is not None and before.along.told is rights.told:
             along = before.along
         else:
-            along = rights.told.along(snapshot.catalogue.track_ids)
+            along = rights.told.along(track_ids)
         passes = self._unknown == "return" or (self._unknown == "auto" and not rights.any_known)
         return Ruling(rights, along, *rights.terms(along), unknown_passes=passes)
 
@@ -186,7 +185,11 @@ class Rightsbook:
         """Called with the lock held."""
         if found is self._rights:
             return
-        self._rulings = {snapshot.id: self._ruling(found, snapshot)} if snapshot is not None else {}
+        laid = {name: one.along.track_ids for name, one in self._rulings.items()}  # the next one's, too
+        if snapshot is not None:
+            laid[snapshot.id] = snapshot.catalogue.track_ids
+        rulings = [(name, self._ruling(found, name, track_ids)) for name, track_ids in laid.items()]
+        self._rulings = dict(rulings[-KEPT:])
         self._rights = found
         log.info("rights in force", extra={"rights": found.version})
 

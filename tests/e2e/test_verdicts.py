@@ -36,7 +36,7 @@ def test_a_reason_goes_with_the_factor_that_it_names(shop, clips) -> None:
         def reasons(features, match, length_s=length_s) -> dict[str, float]:
             query = shop.query(features)
             without = ablations(Asked(query, (), features), tower, extractors, {}, pool)
-            found = explain(shop.snapshot, match, length_s, query, without, pool)
+            found = explain(shop.snapshot, match, length_s, pool.standard(query), without, pool)
             return {reason.factor: reason.strength for reason in found}
 
         ranking = shop.top(features, length_s, len(shop.snapshot.catalogue))

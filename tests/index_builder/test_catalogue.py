@@ -1,6 +1,7 @@
 """What is written is what is read; the numpy side agrees with the rows; damage is told."""
 
 import threading
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -106,6 +107,20 @@ def test_it_can_be_read_where_nothing_can_be_written(path: Path) -> None:
         assert sorted(p.name for p in path.parent.iterdir()) == ["catalogue.sqlite"]
     finally:
         path.parent.chmod(0o755)
+
+
+def test_whoever_asks_at_the_same_time_reads_the_rows_once(path: Path) -> None:
+    catalogue = Catalogue.open(path)
+    statements: list[str] = []
+    catalogue._database.set_trace_callback(statements.append)
+    threads = [threading.Thread(target=catalogue.coded, args=("artist",)) for _ in range(4)]
+    with catalogue._turn:
+        for thread in threads:
+            thread.start()
+        time.sleep(0.2)  # all of them have found nothing and wait
+    for thread in threads:
+        thread.join()
+    assert len(statements) == 1
 
 
 def test_facts_of_one_word_are_coded_as_the_rows_have_them(path: Path) -> None:

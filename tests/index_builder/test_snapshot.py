@@ -110,6 +110,22 @@ def test_activate_and_back(store: Path) -> None:
     assert current(store) == first
 
 
+def test_what_was_verified_before_is_not_hashed_again_but_still_checked(store: Path) -> None:
+    named, other = str(current(store)), variant(store, 1)
+    folder = layout.snapshots(store) / other
+    gate = json.loads((folder / "gate.json").read_text())
+    failing = {"checks": [{"name": "spread", "passed": False}]}
+    (folder / "gate.json").write_text(json.dumps(gate | failing))
+    with pytest.raises(Corrupt, match="spread"):
+        activate(store, other, verified=True)
+    with pytest.raises(NotFound):
+        activate(store, "0" * 16, verified=True)
+    assert current(store) == named
+    (folder / "gate.json").write_text(json.dumps(gate))
+    activate(store, other, verified=True)
+    assert current(store) == other
+
+
 def test_a_store_without_snapshots(tmp_path: Path) -> None:
     assert current(tmp_path) is None
     assert list_snapshots(tmp_path) == []

@@ -1,3 +1,4 @@
+import errno
 import inspect
 import logging
 from collections.abc import Callable
@@ -85,7 +86,8 @@ def test_who_has_no_key_is_told_how_to_send_one() -> None:
     [
         ValueError("/srv/secret/store/snapshots/1"),
         KeyError("secret"),
-        OSError(2, "none", "/srv/secret"),
+        OSError(errno.ENOENT, "none", "/srv/secret"),
+        OSError(errno.ENOSPC, "none left", "/srv/secret"),
         YuyinError("/srv/secret"),
         tree.Corrupt("/srv/secret/embeddings.npy differs from its snapshot.json: build it again"),
         tree.Mismatch("/srv/secret was trained on other features"),
@@ -101,6 +103,21 @@ def test_nothing_internal_gets_out(error: Exception, caplog: pytest.LogCaptureFi
     assert answer.json()["request_id"]
     said = " ".join(str(vars(record)) for record in caplog.records)
     assert "secret" in said or "secret" in caplog.text  # but the operator can find it
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_disk_without_room_is_said_wherever_it_is_met(number: int) -> None:
+    answer = raising(OSError(number, "no", "jobs/1.json")).get("/")
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_stored")
+    assert "full or read-only" in answer.json()["detail"]
+    assert int(answer.headers["retry-after"]) >= 1
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.EACCES, errno.EIO, None])
+def test_any_other_fault_of_the_disk_is_unforeseen(number: int | None) -> None:
+    error = OSError() if number is None else OSError(number, "no", "jobs/1.json")
+    answer = raising(error).get("/")
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
 
 
 def test_the_frameworks_own_errors_take_the_same_form() -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 from fastapi import FastAPI, Request
@@ -95,6 +96,31 @@ def test_an_endless_body_is_refused_soon_and_leaves_no_file(client: TestClient) 
         asyncio.run(draw())
     assert drawn == MAX_BYTES // 100_000 + 1
     assert (set(Path("/proc/self/fd").iterdir()) - before) == set()
+
+
+def test_a_disk_without_room_for_a_body_is_said_and_leaves_no_file(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[IO[bytes]] = []
+
+    def full() -> IO[bytes]:  # the kernel itself refuses to write there
+        opened.append(Path("/dev/full").open("w+b"))  # noqa: SIM115  # whether ours closes it is asked
+        return opened[-1]
+
+    monkeypatch.setattr(uploads, "TemporaryFile", full)
+    answer = client.post("/", content=noise(MAX_BYTES))
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_stored")
+    packets = iter(
+        [bytes(4 << 20), bytes(1 << 20)]
+    )  # the first fits into memory and is moved with the second
+
+    async def receive_message() -> dict[str, object]:
+        return {"type": "http.request", "body": next(packets), "more_body": True}
+
+    scope = {"type": "http", "method": "POST", "headers": [], "path": "/", "query_string": b""}
+    with pytest.raises(OSError, match="No space left"):
+        asyncio.run(receive(Request(scope, receive_message), MAX_BYTES))
+    assert [file.closed for file in opened] == [True, True]
 
 
 @pytest.mark.parametrize(

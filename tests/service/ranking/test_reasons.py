@@ -85,7 +85,7 @@ def reasons_for(
     (match,) = rank(tracks, query, 6.0, top_k=1, eligible=np.arange(105) == track)
     without = ablations(Asked(picture, parts, sequences), tower, extractors, themes, pool)
     assert tower.runs <= 4
-    return explain(tracks, match, 6.0, query, without, pool)
+    return explain(tracks, match, 6.0, pool.standard(query), without, pool)
 
 
 def test_every_column_of_the_lite_profile_has_its_place() -> None:

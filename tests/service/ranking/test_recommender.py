@@ -1,5 +1,7 @@
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from model.errors import BadOptions, NotInstalled
 from model.features.profiles import load_profile
 from model.media.streams import VideoLimits, VideoStreams
 from model.media.video import read_video
+from model.runtime.session import Session
 from service.ranking.recommender import Query, Ranked, Stopwatch, recommend
 from service.serving.current import Serving, open_serving
 from service.serving.rightsbook import Rightsbook
@@ -103,6 +106,33 @@ def test_every_excluded_track_is_counted_once_under_the_first_facet_it_fails(
     # alpha is too short; of the rest bravo and delta are rock; echo is happy; charlie is excluded by id
     assert found.excluded == {"duration_s": 1, "genres": 2, "moods": 1, "exclude_ids": 1}
     assert found.matches == []
+
+
+class Counted(Session):
+    """A session that says how often it ran."""
+
+    def __init__(self, session: Session) -> None:
+        vars(self).update(vars(session))
+        self.runs = 0
+
+    def run(self, feed: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        self.runs += 1
+        return super().run(feed)
+
+
+def test_where_no_track_comes_out_nothing_is_computed_to_explain_it(
+    serving: Serving, video: VideoStreams
+) -> None:
+    """The tower sees the picture, and again without each factor: of none, the picture is all there is."""
+    towers = serving.bundle.towers
+    runs = []
+    for query in (Query(5), Query(5, Filters(include_ids=()))):
+        session = Counted(towers.video.session)
+        counted = replace(towers, video=replace(towers.video, session=session))
+        ranked(replace(serving, bundle=replace(serving.bundle, towers=counted)), video, query, Stopwatch())
+        runs.append(session.runs)
+    assert runs[0] > 1
+    assert runs[1] == 1
 
 
 def test_every_stage_is_timed(serving: Serving, video: VideoStreams) -> None:

@@ -1,7 +1,10 @@
 import asyncio
 import json
 import shutil
+import sqlite3
+import sys
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -15,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from starlette.requests import ClientDisconnect
 
 from index_builder import snapshot as snapshots
+from index_builder.snapshot import Snapshot
 from model.artifact import content_id, write_json
 from model.backbones.loaded import Backbones
 from model.errors import Corrupt, Mismatch, NotFound, NotReady
@@ -128,6 +132,62 @@ def test_activating_writes_current_and_serves_at_once(both: Any) -> None:
     assert current.take().snapshot.id == snapshots.current(both.store) == both.old
 
 
+OPENED: list[str] = []
+
+
+def _hear(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "open" and str(arguments[0]).endswith(".npy"):
+        OPENED.append(str(arguments[0]))
+
+
+def test_activating_reads_no_file_oftener_than_following(both: Any) -> None:
+    """The interpreter tells of each file that is opened: a second time is a third index in memory."""
+    current = Current(both.store, BACKBONES)
+    sys.addaudithook(_hear)  # for good: nothing takes a hook away again
+    OPENED.clear()
+    current.follow()
+    followed = Counter(Path(one).name for one in OPENED)
+    OPENED.clear()
+    current.activate(both.new)
+    assert Counter(Path(one).name for one in OPENED) == followed
+    assert followed["embeddings.npy"] > 0
+
+
+def test_the_first_question_that_filters_reads_no_rows(both: Any) -> None:
+    """SQLite tells of each statement."""
+    catalogue = open_serving(both.store, both.old, BACKBONES).snapshot.catalogue
+    statements: list[str] = []
+    catalogue._database.set_trace_callback(statements.append)
+    assert catalogue.coded("artist").codes.shape == (len(catalogue),)
+    for fact in ("key", "vocals", "explicit"):
+        catalogue.coded(fact)
+    assert statements == []
+
+
+@pytest.mark.parametrize("error", [MemoryError(), sqlite3.OperationalError("disk I/O error"), KeyError("id")])
+def test_whatever_keeps_a_snapshot_from_being_loaded_it_is_not_tried_every_second(
+    both: Any, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried: list[str] = []
+
+    def prepare(snapshot: Snapshot) -> None:
+        tried.append(snapshot.id)
+        if snapshot.id == both.new:
+            raise error
+
+    current = Current(both.store, BACKBONES, prepare=prepare)
+    current.follow()
+    snapshots.activate(both.store, both.new)
+    for _ in range(3):
+        current.follow()
+    assert tried == [both.old, both.new]
+    assert current.take().snapshot.id == both.old
+    refusal = current.refusal
+    assert refusal is not None
+    assert (refusal.snapshot_id, refusal.code) == (both.new, "internal")
+    assert type(error).__name__ in caplog.text
+
+
 def test_a_snapshot_with_a_foreign_bundle_is_refused(both: Any) -> None:
     """Somebody swaps the folders of two bundles: each verifies, together they would rank nonsense."""
     old, new = bundle_of(both.store, both.old), bundle_of(both.store, both.new)
@@ -176,14 +236,23 @@ def without_bundle(store: Path, snapshot_id: str) -> str:
 def test_following_goes_on_after_what_nobody_foresaw(both: Any, caplog: pytest.LogCaptureFixture) -> None:
     current = Current(both.store, BACKBONES)
     current.follow()
-    (both.store / "CURRENT").write_text(without_bundle(both.store, both.new))
-    with pytest.raises(KeyError):
+    (both.store / "CURRENT").write_text(odd := without_bundle(both.store, both.new))
+    current.follow()
+    refusal = current.refusal
+    assert refusal is not None
+    assert (refusal.snapshot_id, refusal.code) == (odd, "internal")
+    looked = 0
+
+    def look() -> None:
+        nonlocal looked
+        looked += 1
+        if looked == 1:
+            raise KeyError("bundle")
         current.follow()
 
     async def watched() -> None:
         with ThreadPoolExecutor(1) as loader:
-            looks = follow(MemoryNotices(), SNAPSHOT, current.follow, loader, every_s=0.01)
-            watching = asyncio.create_task(looks)
+            watching = asyncio.create_task(follow(MemoryNotices(), SNAPSHOT, look, loader, every_s=0.01))
             while "could not be followed" not in caplog.text and not watching.done():
                 await asyncio.sleep(0.01)
             (both.store / "CURRENT").write_text(both.new)

@@ -22,12 +22,25 @@ class Tracks:
     track_ids: tuple[str, ...]
 
 
+@dataclass
+class Read:
+    """Ids that say how often somebody read them: laying rights over them does, and takes its time."""
+
+    ids: tuple[str, ...]
+    times: int = 0
+
+    @property
+    def track_ids(self) -> tuple[str, ...]:
+        self.times += 1
+        return self.ids
+
+
 @dataclass(frozen=True)
 class Index:
     """What the book needs of a snapshot."""
 
     id: str
-    catalogue: Tracks
+    catalogue: Tracks | Read
 
 
 @dataclass(frozen=True)
@@ -93,6 +106,39 @@ def test_every_snapshot_is_under_the_newest_version(tmp_path: Path, book: Rights
     for one in "defgh":
         book.take(index(one))
     assert len(book._rulings) == KEPT
+
+
+@pytest.mark.parametrize("change", ["order", "catalogue"])
+@pytest.mark.parametrize("ready", ["AB", "BC"])
+def test_rights_that_change_during_a_swap_are_laid_over_both_before_anybody_asks(
+    tmp_path: Path, book: Rightsbook, change: str, ready: str
+) -> None:
+    """AB answers, BC is ready to; both may be asked on the event loop, where nothing may be laid."""
+    indexes = {name: Index(name, Read(tuple(name.lower()))) for name in ("AB", "BC")}
+    for one in indexes.values():
+        book.prepare(one)
+    if change == "order":
+        book.patch("b", {"withdrawn": True}, indexes["AB"])
+    else:
+        tell(tmp_path, b=Licence(valid_until=NOW))
+        book.follow(indexes["AB"])
+    asked = indexes[ready]
+    before = asked.catalogue.times
+    ruling = book.take(asked)
+    assert (ruling.version, ruling.reasons("b", Use(), NOW) != []) == ("1", True)
+    assert asked.catalogue.times == before
+
+
+def test_the_one_that_answers_stays_laid_when_the_next_is_prepared(tmp_path: Path, book: Rightsbook) -> None:
+    """Also after going back to it, and if somebody else changed the rights meanwhile."""
+    first, second, third = (Index(name, Read(tuple(name.lower()))) for name in ("AB", "BC", "BD"))
+    for one in (first, second, first):
+        book.prepare(one)
+    order(tmp_path, "b", {"withdrawn": True})
+    book.prepare(third)
+    before = first.catalogue.times
+    assert allowed(book.take(first)) == [True, False]
+    assert first.catalogue.times == before
 
 
 def test_a_licence_ends_in_that_very_microsecond(tmp_path: Path, book: Rightsbook) -> None:
