@@ -104,3 +104,20 @@ def test_old_records_go_but_for_the_latest_reindexes(tmp_path: Path, monkeypatch
     assert records.prune() == len(gone)
     assert {path.stem for path in (tmp_path / "jobs").glob("*.json")} == {job_id for job_id, _ in kept}
     assert records.prune() == 0
+
+
+def test_of_very_many_jobs_the_latest_records_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One key asks for 864,000 a day, each with its whole answer."""
+    monkeypatch.setattr(module, "KEEP_LATEST", 4)
+    records = JobStore(tmp_path)
+    waits = records.create("recommend", ASKED)
+    reindex = records.create("reindex", {})
+    ended = [records.create("recommend", ASKED) for _ in range(6)]
+    for job in (reindex, *ended):
+        records.cancel(job.id)
+    now_s = time.time()
+    for age_s, job in enumerate([*reversed(ended), reindex, waits]):  # the latest is of now
+        os.utime(tmp_path / "jobs" / f"{job.id}.json", (now_s - age_s, now_s - age_s))
+    assert records.prune() == 2
+    kept = {path.stem for path in (tmp_path / "jobs").glob("*.json")}
+    assert kept == {job.id for job in (waits, reindex, *ended[2:])}
