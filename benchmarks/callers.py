@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -84,7 +83,7 @@ class Caller:
     def _called(self, kind: Callable[[], Said]) -> Said:
         try:
             return kind()
-        except (OSError, HTTPException, ValueError) as error:
+        except Exception as error:  # a caller that ended here would call no more, and nobody would hear of it
             return Said(kind.__name__.strip("_"), 0, "lost", f"no answer: {error!r}")
 
     def _post(self, body: Any, options: str | None = None, **headers: str) -> Answer:
@@ -168,7 +167,7 @@ class Caller:
         """Whether an answer is one of `legal` or says 429, and a refusal has the body of one."""
         if answer.status == 200:
             return Said(kind, 200, "", "" if (200, "") in legal else "answered")
-        body = answer.json
+        body = answer.json or {}  # a proxy's refusal may have none
         code = str(body.get("code", ""))
         faults = [] if (answer.status, code) in legal | {(429, "overloaded")} else ["another refusal"]
         faults += [] if answer.status in REFUSALS else [f"status {answer.status}"]

@@ -231,7 +231,11 @@ class Redis(Program):
         kept = ["--save", "", "--appendonly", "no", "--dir", str(folder)]
         words = [program, "--port", str(self.port), "--bind", "127.0.0.1", *kept]
         super().__init__(words, folder / "redis.log")
-        wait_until(self._answers, about="redis-server")
+        try:
+            wait_until(self._answers, WITHIN_S, "redis-server")
+        except BaseException:  # nobody has it yet who could stop it
+            self.kill()
+            raise
 
     def _answers(self) -> bool:
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1) as asked:
@@ -246,9 +250,9 @@ class Fleet:
     def __init__(self, folder: Path, stock: Stock, **settings: str) -> None:
         """Args: `settings` are those of all, as YUYIN_<NAME>."""
         self._folder, self._stock = folder, stock
-        self.redis = Redis(folder)
         self.temporary = folder / "tmp"
         self.temporary.mkdir()
+        self.redis = Redis(folder)
         self._environment = stock.environment() | settings
         self._environment |= {"YUYIN_REDIS_URL": self.redis.url, "TMPDIR": str(self.temporary)}
         self._begun = 0

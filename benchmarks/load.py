@@ -18,7 +18,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -57,6 +56,13 @@ class Found:
             self.said[f"{said.status} {said.code or said.kind}"] += 1
             if said.fault:
                 self.faults.append(f"{said.kind}: {said.fault}")
+
+    def swap(self, port: int, stock: Stock, number: int) -> None:
+        """Swap, and count it or what went wrong."""
+        try:
+            self.swaps[swap(port, stock, number)] += 1
+        except Exception as error:  # or the swaps would end here, and nobody would hear of it
+            self.faults.append(f"swap: {error!r}")
 
 
 def references(stock: Stock, media: Path) -> References:
@@ -113,10 +119,7 @@ def calling(port: int, crowd: Crowd, stock: Stock, found: Found, *, seed: int) -
     def swap_now_and_then() -> None:
         number = 0
         while not stop.wait(SWAP_S):
-            try:
-                found.swaps[swap(port, stock, number)] += 1
-            except (OSError, HTTPException, ValueError) as error:
-                found.faults.append(f"swap: {error!r}")
+            found.swap(port, stock, number)
             number += 1
 
     callers = TIMES * (IN_FLIGHT + QUEUE)

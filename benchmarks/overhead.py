@@ -8,11 +8,9 @@ and looked up in Redis; repeats.py asks one process that keeps them itself.
 
 import argparse
 import os
-import socket
 import statistics
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +18,7 @@ from tempfile import TemporaryDirectory
 
 from callers import as_form
 from fleet import Redis, ask
+from repeats import repeats
 from rows import p50_p95, serve, table
 
 from index_builder import snapshot as snapshots
@@ -81,7 +80,7 @@ def overhead(port: int, store: Path, clip: bytes, requests: int, folder: Path) -
     return [str(requests), p50_p95(asked, 1), p50_p95(called, 1), f"**{more:.1f}**"]
 
 
-def repeats(port: int, body: bytes, seconds: float, callers: int) -> float:
+def repeats_per_s(port: int, body: bytes, seconds: float, callers: int) -> float:
     """Requests a second, by callers in a process of their own."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "body"
@@ -92,34 +91,8 @@ def repeats(port: int, body: bytes, seconds: float, callers: int) -> float:
 
 
 def call(port: int, path: Path, seconds: float, callers: int) -> float:
-    """The other process: the same request again and again on open connections; all have to be 200."""
-    body = path.read_bytes()
-    head = f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: video/mp4\r\n"
-    request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
-    until_s, counts = time.perf_counter() + seconds, [0] * callers
-
-    def one(i: int) -> None:
-        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
-            answers = connection.makefile("rb")
-            while time.perf_counter() < until_s:
-                connection.sendall(request)
-                status = answers.readline()
-                if b" 200 " not in status:
-                    raise ConnectionError(status.decode())
-                length = 0
-                while (line := answers.readline()) != b"\r\n":
-                    if line.lower().startswith(b"content-length:"):
-                        length = int(line.split(b":")[1])
-                answers.read(length)
-                counts[i] += 1
-
-    threads = [threading.Thread(target=one, args=(i,)) for i in range(callers)]
-    began_s = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sum(counts) / (time.perf_counter() - began_s)
+    """The other process."""
+    return len(repeats(port, path.read_bytes(), callers, seconds)) / seconds
 
 
 def forms(port: int, requests: int) -> list[str]:
@@ -161,7 +134,7 @@ def main() -> None:
                 os.environ |= {"YUYIN_REDIS_URL": redis.url, "YUYIN_PROCESSES": str(processes)}
                 with serve(given.store, cached=True) as server:
                     ask(server.port, PATH, padded(clip, 0))  # so that it is a repeat
-                    per_s = repeats(server.port, padded(clip, 0), given.seconds, given.callers)
+                    per_s = repeats_per_s(server.port, padded(clip, 0), given.seconds, given.callers)
                 cells.append(f"{per_s:.0f}")
         finally:
             redis.stop()
