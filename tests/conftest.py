@@ -1,5 +1,6 @@
 """Fixtures that every test may use: real media, the system's Chromium, a Redis, and who decodes."""
 
+import importlib
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
 @pytest.fixture(scope="session")
@@ -217,3 +220,24 @@ class Decoding:
 def decoding() -> type[Decoding]:
     """Who decodes for this process."""
     return Decoding
+
+
+@pytest.fixture
+def benchmark_module(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """A module of benchmarks/, which are scripts and import each other by their names."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module
+
+
+def wait_until(condition: Callable[[], object], within_s: float = 120.0, about: object = "") -> float:
+    began_s = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began_s < within_s, f"not within {within_s:g} s: {about}"
+        time.sleep(0.01)
+    return time.monotonic() - began_s
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[..., float]:
+    """Waits for what others do; returns how many seconds it took until the condition held."""
+    return wait_until

@@ -1,13 +1,18 @@
-"""The Dockerfile as a list of instructions, and .dockerignore as Docker reads it."""
+"""The Dockerfile as a list of instructions, .dockerignore as Docker reads it, and rules of compose files."""
 
+import json
 import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from service.settings import Limits, Settings
+from yuyin.doctor.machine import SERVICE_BYTES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -107,3 +112,45 @@ def context() -> list[str]:
         if place == Path():  # too many to look at; what lies in them is ignored because they are
             folders[:] = [name for name in folders if let_through(f"{name}/x", ignore) or name[0] != "."]
     return [name for name in found if let_through(name, ignore)]
+
+
+def _is_set_well(compose: dict[str, Any], name: str) -> None:
+    service = compose["services"][name]
+    given = service["environment"]
+    for variable in given:
+        field, _, part = variable.removeprefix("YUYIN_").lower().partition("__")
+        assert field in Settings.model_fields, variable
+        assert not part or part in Limits.model_fields, variable
+    assert "YUYIN_KEYS" not in given
+    assert int(service["stop_grace_period"].removesuffix("s")) >= Settings().drain_s + 10
+    (secret,) = service["secrets"]
+    assert given["YUYIN_KEYS_FILE"] == f"/run/secrets/{secret}"
+    assert "file" in compose["secrets"][secret]
+    mounts = [mount.rsplit(":", 2)[1] for mount in service["volumes"] if mount.endswith(":ro")]
+    assert mounts == list(json.loads(given["YUYIN_POOLS"]).values())
+
+
+@pytest.fixture(scope="session")
+def is_set_well() -> Callable[[dict[str, Any], str], None]:
+    """A compose file and a service's name in: its settings are ours, its keys a secret, its pools mounted."""
+    return _is_set_well
+
+
+def _has_room(service: dict[str, Any]) -> None:
+    given = service["environment"]
+    (tmpfs,) = service["tmpfs"]
+    uploads_bytes = gigabytes(re.search(r"size=(\d+g)", tmpfs)[1])  # type: ignore[index]
+    in_flight, queue = int(given["YUYIN_IN_FLIGHT"]), int(given["YUYIN_QUEUE"])
+    assert uploads_bytes >= (in_flight + queue) * Limits().max_bytes
+    decoding_bytes = in_flight * int(given["YUYIN_LIMITS__MAX_MEMORY_BYTES"])
+    assert gigabytes(service["mem_limit"]) >= uploads_bytes + decoding_bytes + SERVICE_BYTES
+
+
+def gigabytes(text: str) -> int:
+    return int(text.removesuffix("g")) * 1024**3
+
+
+@pytest.fixture(scope="session")
+def has_room() -> Callable[[dict[str, Any]], None]:
+    """A service of a compose file in: its memory holds what its settings let it take."""
+    return _has_room

@@ -1,13 +1,14 @@
 """The demo's store, built once for all end-to-end tests, and the real clips that are played to it."""
 
-import importlib
 import re
+import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,6 @@ from model.media.streams import VideoLimits, VideoRecipe, VideoStreams
 from model.media.video import read_video
 from yuyin.cli.demo import prepare
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 LIMITS = VideoLimits()
 SHORTEST_S = 5.0
 READY_WITHIN_S = 420  # the figure that counts is in the README; this bounds a shared machine
@@ -76,9 +76,26 @@ def clips(shared_data: Path) -> dict[str, VideoStreams]:
 
 
 @pytest.fixture(scope="session")
-def address_of() -> Callable[[Path, "subprocess.Popen[bytes]"], str]:
-    """A started server's log and process in, its address out, once it listens."""
-    return _address
+def serving() -> Callable[..., AbstractContextManager[str]]:
+    """A server's command and a file for what it says in, its address out; the server ends with the block."""
+    return _serving
+
+
+@contextmanager
+def _serving(command: list[str], log: Path, **given: Any) -> Iterator[str]:
+    """Args: `given` goes to `Popen`."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, **given)
+    try:
+        yield _address(log, process)
+    finally:
+        process.terminate()
+        try:
+            status = process.wait(60)
+        finally:
+            process.kill()
+            process.wait()
+    assert status in (0, -signal.SIGTERM)
 
 
 def _address(log: Path, process: subprocess.Popen[bytes]) -> str:
@@ -90,13 +107,6 @@ def _address(log: Path, process: subprocess.Popen[bytes]) -> str:
             return found.group(1)
         time.sleep(0.2)
     raise AssertionError(log.read_text("utf-8"))
-
-
-@pytest.fixture
-def benchmark_module(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
-    """A module of benchmarks/, which are scripts and import each other by their names."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module
 
 
 @pytest.fixture

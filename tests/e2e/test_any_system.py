@@ -2,12 +2,12 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_trains_exports_and_serves(
-    system: str, dataset: Path, tmp_path: Path, address_of: Callable[[Path, "subprocess.Popen[bytes]"], str]
+    system: str, dataset: Path, tmp_path: Path, serving: Callable[..., Any]
 ) -> None:
     words, dim = SYSTEMS[system]
     yuyin("train", dataset, "--system", system, *words, "--set", "epochs=2", "-o", tmp_path / "run")
@@ -50,24 +50,14 @@ def test_trains_exports_and_serves(
     assert (bundle.system, bundle.dim) == (system, dim)
     store = tmp_path / "store"
     yuyin("index", "build", dataset / "tracks", "--bundle", tmp_path / "bundle", "--store", store)
-    log = tmp_path / "log"
-    with log.open("wb") as out:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "yuyin", "serve"],
-            stdout=out,
-            stderr=out,
-            env=os.environ | {"YUYIN_STORE": str(store), "YUYIN_PORT": "0"},
-        )
-    try:
-        address = address_of(log, server)
+    environment = os.environ | {"YUYIN_STORE": str(store), "YUYIN_PORT": "0"}
+    command = [sys.executable, "-m", "yuyin", "serve"]
+    with serving(command, tmp_path / "log", env=environment) as address:
         (cut, *_) = sorted(shipped_cuts().glob("*.mp4"))
         headers = {"Content-Type": "application/octet-stream"}
         request = urllib.request.Request(f"{address}/recommend", cut.read_bytes(), headers)
         with urllib.request.urlopen(request, timeout=120) as response:
             answer = json.load(response)
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(30)
     assert answer["bundle"] == bundle.id
     scores = [result["cosine"] for result in answer["results"]]
     assert len(scores) >= 5

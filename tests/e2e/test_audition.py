@@ -5,7 +5,6 @@
 
 import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -28,14 +27,10 @@ WORDS = {
 
 
 @pytest.fixture(scope="module")
-def address(shop, address_of, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    log = tmp_path_factory.mktemp("page") / "log"
+def address(shop, serving, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = [sys.executable, "-m", "yuyin", "demo", "--port", "0", "--store", str(shop.store)]
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out)
-    yield address_of(log, process)
-    process.terminate()
-    process.wait(30)
+    with serving(command, tmp_path_factory.mktemp("page") / "log") as address:
+        yield address
 
 
 def test_real_cuts_are_heard_in_step_and_broken_ones_are_explained(

@@ -2,8 +2,6 @@
 
 import json
 import os
-import signal
-import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -36,7 +34,7 @@ def call(url: str, data: bytes | None = None) -> tuple[int, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def server(shop, address_of, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server(shop, serving, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`yuyin demo` on the prepared store, on a free port, with sockets to the outside closed."""
     log = tmp_path_factory.mktemp("server") / "log"
     fence = tmp_path_factory.mktemp("fence")
@@ -48,19 +46,9 @@ def server(shop, address_of, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         "            raise OSError(f'no way out: {args[1]}')\n"
         "sys.addaudithook(watch)\n"
     )
-    environment = os.environ | {"PYTHONPATH": str(fence)}
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "yuyin", "demo", "--port", "0", "--store", str(shop.store)],
-            stdout=out,
-            stderr=out,
-            env=environment,
-        )
-    try:
-        yield address_of(log, process)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) in (0, -signal.SIGTERM)
+    command = [sys.executable, "-m", "yuyin", "demo", "--port", "0", "--store", str(shop.store)]
+    with serving(command, log, env=os.environ | {"PYTHONPATH": str(fence)}) as address:
+        yield address
 
 
 def test_a_real_clip_gets_ten_tracks_with_a_moment_to_start_from_twice_the_same(

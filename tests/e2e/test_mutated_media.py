@@ -1,9 +1,9 @@
 """Broken media, 500 of them, against a running server; `benchmarks/fuzz.py` posts as many as wanted."""
 
-import importlib.util
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,14 +28,9 @@ def test_broken_media_break_nothing_else(shop: Any, shared_data: Path) -> None:
     assert "cannot_decode" in done.stdout
 
 
-@pytest.fixture(scope="module")
-def mutants() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("mutants", BENCHMARKS / "mutants.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def mutants(benchmark_module: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_module("mutants")
 
 
 def test_a_seed_always_makes_the_same_mutant(mutants: ModuleType) -> None:

@@ -7,7 +7,6 @@ is nothing, since the networks never learnt anything.
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import urllib.request
@@ -100,20 +99,11 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Paper:
 
 
 @pytest.fixture(scope="module")
-def address(paper: Paper, address_of: Callable[[Path, "subprocess.Popen[bytes]"], str]) -> Iterator[str]:
+def address(paper: Paper, serving: Callable[..., Any]) -> Iterator[str]:
     asked = {"YUYIN_STORE": paper.store, "YUYIN_MODELS": paper.seen, "YUYIN_PORT": 0}
-    with paper.log.open("wb") as out:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "yuyin", "serve"],
-            stdout=out,
-            stderr=out,
-            env=os.environ | {name: str(value) for name, value in asked.items()},
-        )
-    try:
-        yield address_of(paper.log, server)
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(60)
+    environment = os.environ | {name: str(value) for name, value in asked.items()}
+    with serving([sys.executable, "-m", "yuyin", "serve"], paper.log, env=environment) as address:
+        yield address
 
 
 def ask(url: str, body: bytes | None = None) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import urllib.request
@@ -42,7 +41,7 @@ def test_the_wheel_carries_the_bundle_and_the_page_and_nothing_foreign(wheel: Pa
     }
 
 
-def test_demo_works_from_the_wheel_in_an_empty_folder(wheel: Path, address_of, tmp_path: Path) -> None:
+def test_demo_works_from_the_wheel_in_an_empty_folder(wheel: Path, serving, tmp_path: Path) -> None:
     environment, folder = tmp_path / "venv", tmp_path / "empty"
     folder.mkdir()
     uv = [sys.executable, "-m", "uv"]
@@ -51,18 +50,11 @@ def test_demo_works_from_the_wheel_in_an_empty_folder(wheel: Path, address_of, t
     install += ["--python", str(environment / "bin" / "python")]  # else uv takes the environment it runs in
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "YUYIN"))}
     subprocess.run([*install, f"yuyin[cpu] @ {wheel.as_uri()}"], check=True)
-    log = tmp_path / "log"
-    with log.open("wb") as out:
-        command = [str(environment / "bin" / "yuyin"), "demo", "--port", "0"]
-        process = subprocess.Popen(command, cwd=folder, env=clean, stdout=out, stderr=out)
-    try:
-        base = address_of(log, process)
+    command = [str(environment / "bin" / "yuyin"), "demo", "--port", "0"]
+    with serving(command, tmp_path / "log", cwd=folder, env=clean) as base:
         with VideoWriter(tmp_path / "cut.mp4", 64, 48, 25) as writer:
             for i in range(150):
                 writer.write(np.full((48, 64, 3), i, np.uint8))
         request = urllib.request.Request(f"{base}/recommend", (tmp_path / "cut.mp4").read_bytes())
         with urllib.request.urlopen(request, timeout=60) as response:
             assert len(json.load(response)["results"]) == 10
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)

@@ -11,11 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from service.settings import Settings
 
 Start = Callable[[Settings], Any]
+Until = Callable[..., float]
 
 
 def ask(port: int, video: bytes, path: str = "/recommend") -> tuple[int, dict[str, Any]]:
@@ -28,31 +30,12 @@ def ask(port: int, video: bytes, path: str = "/recommend") -> tuple[int, dict[st
         connection.close()
 
 
-def get(port: int, path: str) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()
-
-
 def stalled_upload(port: int) -> socket.socket:
     """A client that announces much and sends little."""
     connection = socket.create_connection(("127.0.0.1", port), timeout=60)
     head = f"POST /recommend HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 1000000\r\n\r\n"
     connection.sendall(head.encode() + b"x" * 100)
     return connection
-
-
-def eventually(condition: Callable[[], bool], within_s: float = 120) -> bool:
-    end = time.monotonic() + within_s
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.01)
-    return False
 
 
 def test_it_is_alive_while_it_decodes(built_store: Path, live: Start, long_clip: bytes) -> None:
@@ -62,10 +45,11 @@ def test_it_is_alive_while_it_decodes(built_store: Path, live: Start, long_clip:
     work = threading.Thread(target=lambda: answers.append(ask(server.port, long_clip)))
     began = time.perf_counter()
     work.start()
-    while work.is_alive():
-        asked = time.perf_counter()
-        assert get(server.port, "/livez")[0] == 200
-        spans.append((asked, time.perf_counter()))
+    with httpx.Client(base_url=server.url, timeout=60) as client:
+        while work.is_alive():
+            asked = time.perf_counter()
+            assert client.get("/livez").status_code == 200
+            spans.append((asked, time.perf_counter()))
     took_s = time.perf_counter() - began
     ((status, body),) = answers
     assert status == 200
@@ -75,11 +59,13 @@ def test_it_is_alive_while_it_decodes(built_store: Path, live: Start, long_clip:
     assert max(during) < took_s / 3, (max(during), took_s, body["timings_ms"])
 
 
-def test_beyond_the_queue_it_says_when_to_come_again(built_store: Path, live: Start, clip: bytes) -> None:
+def test_beyond_the_queue_it_says_when_to_come_again(
+    built_store: Path, live: Start, clip: bytes, until: Until
+) -> None:
     server = live(Settings(store=built_store, in_flight=1, queue=1))
     parts = server.config.app.state.parts
     stalled = [stalled_upload(server.port) for _ in range(2)]
-    assert eventually(lambda: bool(parts.workers.admitted == 2))
+    until(lambda: parts.workers.admitted == 2)
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request("POST", "/recommend", body=clip)
     answer = connection.getresponse()
@@ -87,10 +73,10 @@ def test_beyond_the_queue_it_says_when_to_come_again(built_store: Path, live: St
     assert (answer.status, body["code"]) == (429, "overloaded")
     assert int(answer.headers["Retry-After"]) >= 1
     connection.close()
-    assert get(server.port, "/livez")[0] == 200
+    assert httpx.get(f"{server.url}/livez", timeout=60).status_code == 200
     for one in stalled:
         one.close()  # the clients go away in the middle of their uploads
-    assert eventually(lambda: bool(parts.workers.admitted == 0))
+    until(lambda: parts.workers.admitted == 0)
     assert ask(server.port, clip)[0] == 200
 
 
@@ -111,7 +97,7 @@ def lasting(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_client_that_hangs_up_before_the_answer_harms_nobody(
-    built_store: Path, live: Start, clip: bytes
+    built_store: Path, live: Start, clip: bytes, until: Until
 ) -> None:
     server = live(Settings(store=built_store, in_flight=1, queue=5))
     parts = server.config.app.state.parts
@@ -119,15 +105,15 @@ def test_a_client_that_hangs_up_before_the_answer_harms_nobody(
         connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
         head = f"POST /recommend HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(clip)}\r\n\r\n"
         connection.sendall(head.encode() + clip)
-        assert eventually(lambda: bool(parts.workers.admitted > 0))
+        until(lambda: parts.workers.admitted > 0)
         connection.close()
-    assert eventually(lambda: bool(parts.workers.admitted == 0))
+    until(lambda: parts.workers.admitted == 0)
     assert ask(server.port, clip)[0] == 200
 
 
 @pytest.mark.parametrize("way", ["reindex", "activate"])
 def test_no_request_fails_or_mixes_while_the_bundle_is_changed(
-    both: Any, pool: Path, bundles: tuple[Path, Path], live: Start, clip: bytes, way: str
+    both: Any, pool: Path, bundles: tuple[Path, Path], live: Start, clip: bytes, until: Until, way: str
 ) -> None:
     """Design section 2: a request holds one (snapshot, bundle) to its end, a swap changes both at once."""
     bundle_ids = [json.loads((folder / "bundle.json").read_text())["id"] for folder in bundles]
@@ -144,13 +130,13 @@ def test_no_request_fails_or_mixes_while_the_bundle_is_changed(
     for thread in threads:
         thread.start()
     try:
-        assert eventually(lambda: len(answers) > 4)
+        until(lambda: len(answers) > 4)
         if way == "reindex":
-            roll_out(server.port, bundle_ids[1])
+            roll_out(server.port, bundle_ids[1], until)
         else:
             assert post(server.port, f"/admin/snapshots/{both.new}/activate")[0] == 200
         seen = len(answers)
-        assert eventually(lambda: len(answers) > seen + 6)
+        until(lambda: len(answers) > seen + 6)
     finally:
         stop.set()
         for thread in threads:
@@ -165,13 +151,12 @@ def test_no_request_fails_or_mixes_while_the_bundle_is_changed(
         assert lasting(body) == expected[body["snapshot"]]
 
 
-def roll_out(port: int, bundle_id: str) -> None:
+def roll_out(port: int, bundle_id: str, until: Until) -> None:
     status, job = post(port, "/admin/reindex", {"bundle": bundle_id})
     assert status == 202
-    assert eventually(
-        lambda: json.loads(get(port, f"/v1/jobs/{job['id']}")[1])["state"] not in ("queued", "running")
-    )
-    ended = json.loads(get(port, f"/v1/jobs/{job['id']}")[1])
+    place = f"http://127.0.0.1:{port}/v1/jobs/{job['id']}"
+    until(lambda: httpx.get(place, timeout=60).json()["state"] not in ("queued", "running"))
+    ended = httpx.get(place, timeout=60).json()
     assert ended["state"] == "done", ended
 
 

@@ -1,18 +1,17 @@
 """An address of their own for admins: what is answered where, in memory and by real servers."""
 
-import http.client
-import json
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families as parse
@@ -73,32 +72,20 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def get(port: int, path: str) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()
+def get(port: int, path: str) -> httpx.Response:
+    return httpx.get(f"{HOST}:{port}{path}", timeout=30)
 
 
-def until(condition: Callable[[], bool], within_s: float = 60) -> None:
-    end_s = time.monotonic() + within_s
-    while True:
-        try:
-            if condition():
-                return
-        except OSError:
-            pass
-        assert time.monotonic() < end_s, "not in time"
-        time.sleep(0.05)
+def is_ready(port: int) -> bool:
+    with suppress(httpx.TransportError):
+        return get(port, "/readyz").status_code == 200
+    return False
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
 def test_real_servers_listen_twice_and_count_together(
-    built_store: Path, tmp_path: Path, redis_server: Any, processes: int
+    built_store: Path, tmp_path: Path, redis_server: Any, until: Callable[..., float], processes: int
 ) -> None:
     public, admin = free_port(), free_port()
     environment = {
@@ -117,20 +104,18 @@ def test_real_servers_listen_twice_and_count_together(
         text=True,
     )
     try:
-        until(lambda: get(public, "/readyz")[0] == 200)
+        until(lambda: is_ready(public))
         for path, statuses in (
             ("/metrics", (404, 200)),
             ("/admin/snapshots", (404, 200)),
             ("/livez", (200, 200)),
         ):
-            assert tuple(get(port, path)[0] for port in (public, admin)) == statuses
-        assert json.loads(get(public, "/admin/snapshots")[1])["code"] == "not_found"
+            assert tuple(get(port, path).status_code for port in (public, admin)) == statuses
+        assert get(public, "/admin/snapshots").json()["code"] == "not_found"
 
         def counted() -> dict[str, float]:
             """`/version` requests by process."""
-            (family,) = (
-                each for each in parse(get(admin, "/metrics")[1].decode()) if each.name == "yuyin_requests"
-            )
+            (family,) = (each for each in parse(get(admin, "/metrics").text) if each.name == "yuyin_requests")
             return {
                 sample.labels["process"]: sample.value
                 for sample in family.samples
@@ -138,9 +123,9 @@ def test_real_servers_listen_twice_and_count_together(
             }
 
         for _ in range(40):
-            assert get(public, "/version")[0] == 200
+            assert get(public, "/version").status_code == 200
         until(lambda: sum(counted().values()) == 40, 15)
-        until(lambda: len(re.findall(rb"process_open_fds\{", get(admin, "/metrics")[1])) == processes, 30)
+        until(lambda: len(re.findall(r"process_open_fds\{", get(admin, "/metrics").text)) == processes, 30)
     finally:
         server.terminate()
         said = server.communicate(timeout=60)[1]

@@ -9,14 +9,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service.edge import door
 
+Until = Callable[..., float]
 SERVER = """
 import asyncio, socket, sys
 import uvicorn
@@ -36,6 +38,7 @@ async def quick() -> str:
 
 @app.get("/slow")
 async def slow(seconds: float) -> str:
+    print("inside", file=sys.stderr, flush=True)
     await asyncio.sleep(seconds)
     return "slow"
 
@@ -66,8 +69,25 @@ class Running:
             if "running on" in line:
                 self.port = int(line.split("127.0.0.1:")[1].split()[0])
                 break
-        self._reader = threading.Thread(target=self.process.stderr.read)
+        self.said: list[str] = []
+        self._reader = threading.Thread(target=self._read)
         self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.said.append(line)
+
+    def inside(self) -> int:
+        """How many slow requests have come in so far."""
+        return self.said.count("inside\n")
+
+    def holds(self, listening: socket.socket) -> bool:
+        """Whether it has the socket open that it was given, under the number that it has here too."""
+        ours, its = (Path(f"/proc/{one}/fd/{listening.fileno()}") for one in ("self", self.process.pid))
+        with suppress(FileNotFoundError):
+            return its.readlink() == ours.readlink()
+        return False
 
     def stop(self) -> None:
         self.process.kill()
@@ -87,7 +107,9 @@ class Running:
 
     def term(self) -> None:
         os.kill(self.process.pid, signal.SIGTERM)
-        time.sleep(0.3)
+
+    def refuses(self) -> bool:
+        return bool(self.get("/readyz")[0] == 503)
 
     def in_background(self, path: str) -> tuple[threading.Thread, list[Any]]:
         found: list[Any] = []
@@ -100,7 +122,6 @@ class Running:
 
         thread = threading.Thread(target=ask)
         thread.start()
-        time.sleep(0.3)
         return thread, found
 
 
@@ -117,12 +138,14 @@ def start(request: pytest.FixtureRequest) -> Iterator[Any]:
         one.stop()
 
 
-def test_begun_requests_are_answered_and_new_ones_refused(start: Any) -> None:
+def test_begun_requests_are_answered_and_new_ones_refused(start: Any, until: Until) -> None:
     server = start(20)
     with closing(server.connect()) as kept:
         assert server.get("/quick", kept)[0] == 200
         thread, found = server.in_background("/slow?seconds=2.5")
+        until(lambda: server.inside() == 1)
         server.term()
+        until(server.refuses)
         for path, connection in (("/quick", kept), ("/quick", None), ("/readyz", None), ("/none", None)):
             status, headers, body = server.get(path, connection)
             assert (status, body["code"]) == (503, "draining")
@@ -151,9 +174,10 @@ class FailingConnection(http.client.HTTPConnection):
         raise http.client.HTTPException
 
 
-def test_work_that_never_ends_does_not_hold_it_for_ever(start: Any) -> None:
+def test_work_that_never_ends_does_not_hold_it_for_ever(start: Any, until: Until) -> None:
     server = start(1)
     thread, found = server.in_background("/slow?seconds=60")
+    until(lambda: server.inside() == 1)
     began_s = time.monotonic()
     server.term()
     assert server.process.wait(12) == -signal.SIGTERM
@@ -162,10 +186,12 @@ def test_work_that_never_ends_does_not_hold_it_for_ever(start: Any) -> None:
     assert found == [503]  # with words, not uvicorn's bare 500
 
 
-def test_a_second_signal_does_not_wait_for_the_first(start: Any) -> None:
+def test_a_second_signal_does_not_wait_for_the_first(start: Any, until: Until) -> None:
     server = start(60)
     thread, _ = server.in_background("/slow?seconds=60")
+    until(lambda: server.inside() == 1)
     server.term()
+    until(server.refuses)
     server.term()
     server.process.wait(12)
     thread.join()
@@ -175,11 +201,16 @@ def test_readyz_is_not_the_door_s_business_before(start: Any) -> None:
     assert start(20).get("/readyz")[0] == 200
 
 
-def test_where_others_listen_on_the_same_socket_they_take_who_connects_from_then_on(start: Any) -> None:
+def test_where_others_listen_on_the_same_socket_they_take_who_connects_from_then_on(
+    start: Any, until: Until
+) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=100) as listening:
         one, other = (start(20, listening) for _ in range(2))
         busy = [server.in_background("/slow?seconds=4") for server in (one, other) for _ in range(2)]
+        until(lambda: one.inside() + other.inside() == 4)
+        assert one.holds(listening)
         one.term()
+        until(lambda: not one.holds(listening))
         assert [other.get("/quick")[0] for _ in range(40)] == [200] * 40  # of the port that both had
         for thread, _ in busy:
             thread.join()
