@@ -144,7 +144,7 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def _is_confined(pid: int) -> bool:
+def is_confined(pid: int) -> bool:
     """Whether it may open nothing: a decoder that has its video, not the spare one."""
     with suppress(OSError):
         return Path(f"/proc/{pid}/limits").read_text().partition("Max open files")[2].split()[:1] == ["0"]
@@ -291,7 +291,7 @@ class Fleet:
     def decoders(self) -> list[int]:
         """Children at work on a video, of all service processes."""
         fork_servers = [one for process in self.service_processes() for one in children(process)]
-        return [decoder for one in fork_servers for decoder in children(one) if _is_confined(decoder)]
+        return [decoder for one in fork_servers for decoder in children(one) if is_confined(decoder)]
 
     def stop(self) -> None:
         """All of it."""

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from fleet import children, is_confined
 from mutants import mutant, sources
 from rows import Server, serve, table
 
@@ -75,10 +76,12 @@ def post(server: Server, seed: int, body: bytes) -> Answered:
 
 
 def held(server: Server, temporary: Path) -> Held:
-    """Of the server and all its children."""
-    family = frozenset(server.family())
-    descriptors = sum(len(list(Path(f"/proc/{process}/fd").iterdir())) for process in family)
-    return Held(descriptors, family, len(list(temporary.iterdir())), server.memory_mb()[0])
+    """Of the server and all its children; the decoder that waits for a video is another after each."""
+    lasting = [server.process, *children(server.process)]
+    at_work = [one for fork_server in lasting[1:] for one in children(fork_server) if is_confined(one)]
+    descriptors = sum(len(list(Path(f"/proc/{process}/fd").iterdir())) for process in server.family())
+    files = len(list(temporary.iterdir()))
+    return Held(descriptors, frozenset([*lasting, *at_work]), files, server.memory_mb()[0])
 
 
 def settled(server: Server, temporary: Path) -> Held:

@@ -183,12 +183,14 @@ class Decoding:
 
     @classmethod
     def server(cls) -> int:
-        """The fork server that this process started last."""
-        found: list[int] = []
+        """The fork server that this process started last; the kernel lists them by the thread that did."""
+        found: list[tuple[int, int]] = []
         for pid in cls.children(os.getpid()):
             with suppress(OSError):
-                found += [pid] if b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes() else []
-        return found[-1]
+                if b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                    found.append((int(after_name[19]), pid))  # starttime, see proc_pid_stat(5)
+        return max(found)[1]
 
     @classmethod
     def at_work(cls, server: int) -> list[int]:

@@ -30,6 +30,7 @@ def test_every_script_explains_itself(script: str) -> None:
     assert "?" in run(script, "--help")
 
 
+@pytest.mark.slow
 def test_the_one_for_gpus_runs_without_a_gpu() -> None:
     """Its CPU in fp32 is held against itself; bf16 is close; and the search finds what is there."""
     lines = run("gpu/backbones.py", "--device", "cpu", "--quick").splitlines()

@@ -142,6 +142,7 @@ def test_what_makes_no_sense_is_said(install: Callable[..., None], tmp_path: Pat
     assert verify("--precision", "bf16").exit_code == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("noise", "within"), [(0.02, True), (0.5, False)])
 def test_a_dataset_shows_what_fewer_bits_change(
     install: Callable[..., None], dataset: Path, noise: float, within: bool
