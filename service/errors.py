@@ -87,7 +87,7 @@ def problem(
     **members: Any,
 ) -> JSONResponse:
     """The answer to a failed request; `members` are further fields of the problem."""
-    status, title = STATUS[code]
+    status, _ = STATUS[code]
     request_id = getattr(request.state, "request_id", None)
     request.state.code = code  # for the log line
     sent = dict(headers or {})
@@ -97,10 +97,16 @@ def problem(
         sent["Connection"] = "close"
     if code == "unauthenticated":
         sent["WWW-Authenticate"] = 'Bearer realm="yuyin"'
-    body = {"type": f"/docs#{code}", "title": title, "status": status, "detail": detail, "code": code}
     return JSONResponse(
-        {**body, "request_id": request_id, **members}, status, headers=sent, media_type=PROBLEM
+        {**told(code, detail, request_id), **members}, status, headers=sent, media_type=PROBLEM
     )
+
+
+def told(code: str, detail: str, request_id: str | None = None) -> dict[str, Any]:
+    """The members that every problem has."""
+    status, title = STATUS[code]
+    body = {"type": f"/docs#{code}", "title": title, "status": status, "detail": detail, "code": code}
+    return {**body, "request_id": request_id}
 
 
 def _said(request: Request, error: YuyinError) -> str:

@@ -1,4 +1,4 @@
-"""A connection in, the same connection out, unless its caller dawdles over the headers of a request.
+"""A connection in, the same out, unless its caller dawdles over headers or sends what is no HTTP.
 
 uvicorn waits without an end for the first byte and for the rest of the headers, and reads on without an end
 what is left of a body that was refused. A proxy in front has clocks of its own (docs/proxy.md); this is for
@@ -6,9 +6,12 @@ services without one.
 """
 
 import asyncio
+import json
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from service.errors import PROBLEM, told
 
 HEADERS_S = 15.0  # from the connection, or from a request's first byte, to the end of its headers
 LINGER_S = (
@@ -45,6 +48,15 @@ class PatientProtocol(H11Protocol):
         """Stop the clock."""
         self._no_longer_dawdling()
         super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP never reaches the service; its refusal is a problem like any other."""
+        body = json.dumps(told("bad_request", f"{msg} Look at its first line and its headers.")).encode()
+        headers = [("content-type", PROBLEM), ("content-length", str(len(body))), ("connection", "close")]
+        answer = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")
+        for event in (answer, h11.Data(data=body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def _only_lingers(self) -> bool:
         return self.conn.our_state is h11.DONE and self.conn.their_state is h11.SEND_BODY

@@ -29,6 +29,7 @@ from model.features.extractors import Profile
 from model.features.profiles import load_profile
 from model.grid import Grid
 from service.app import create_app
+from service.edge.patience import MAX_HEADER_BYTES, PatientProtocol
 from service.settings import Settings
 
 DIM = 16
@@ -297,7 +298,15 @@ class Live(uvicorn.Server):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(
-            uvicorn.Config(create_app(settings), "127.0.0.1", 0, log_config=None, access_log=False)
+            uvicorn.Config(
+                create_app(settings),
+                "127.0.0.1",
+                0,
+                http=PatientProtocol,
+                h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+                log_config=None,
+                access_log=False,
+            )
         )
         self._thread = threading.Thread(target=self.run)
         self._thread.start()

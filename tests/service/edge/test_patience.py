@@ -1,10 +1,12 @@
 """Callers that dawdle, against a real server that has no proxy in front."""
 
 import asyncio
+import json
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http.client import HTTPResponse
 from typing import Any
 
 import pytest
@@ -158,3 +160,26 @@ def test_headers_have_a_bound(connect: Any) -> None:
     connection.sendall(BEGINNING + b"X: " + b"y" * MAX_HEADER_BYTES)
     assert b"400" in answer(connection)
     assert ended(connection)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"nonsense\r\n\r\n",
+        BEGINNING + b"Transfer-Encoding: QY\t<\r\n\r\n",
+        BEGINNING + b"Content-Length: -1\r\n\r\n",
+        BEGINNING + b"X: " + bytes(1) + b"\r\n\r\n",
+    ],
+)
+def test_what_is_no_http_is_refused_as_everything_is(
+    connect: Callable[[], socket.socket], sent: bytes
+) -> None:
+    connection = connect()
+    connection.sendall(sent)
+    answer = HTTPResponse(connection)
+    answer.begin()
+    problem = json.loads(answer.read())
+    assert answer.getheader("Content-Type") == "application/problem+json"
+    assert (answer.status, problem["status"], problem["code"]) == (400, 400, "bad_request")
+    assert set(problem) == {"type", "title", "status", "detail", "code", "request_id"}
+    assert connection.recv(1) == b""
