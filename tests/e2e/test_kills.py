@@ -1,10 +1,9 @@
-"""`kill -9` of any one process under light load: only what was inside it fails, and soon all is whole."""
+"""`kill -9` of any one process under light load: only what was inside it fails, and all is whole in 5 s."""
 
 import os
 import random
 import shutil
 import signal
-import statistics
 import threading
 import time
 from collections.abc import Callable
@@ -17,8 +16,7 @@ import pytest
 
 SECONDS = 40.0
 PAUSE_S = 2.0  # of work between two kills
-WHOLE_S = 5.0  # the level (issue 6), of the middle one of all kills
-LATEST_S = 20.0  # of any: a machine with other work on it took longer than 5 s once
+WHOLE_S = 5.0  # issue 6; on a machine with other work on all cores it took longer once
 CALLERS = 3
 KINDS = ("decoder", "service process", "worker", "redis", "service process", "decoder", "redis", "worker")
 
@@ -75,8 +73,7 @@ def test_any_process_may_be_killed_at_any_time(
     assert [one[2] for one in failed if not seen.excused(*one)] == []
     assert len(failed) <= CALLERS * sum(kind in ("service process", "decoder") for _, kind in seen.kills)
     assert sum(said.status == 200 for _, _, said in seen.said) > 10 * len(took_s)
-    assert statistics.median(took_s) < WHOLE_S
-    assert max(took_s) < LATEST_S
+    assert max(took_s) < WHOLE_S
     assert {kind for _, kind in seen.kills} == set(KINDS)
 
 
@@ -126,6 +123,7 @@ class Killing:
         seen.kills.append((time.monotonic(), kind))
         with suppress(ProcessLookupError):  # a decoder that was done
             os.kill(pid, signal.SIGKILL)
+        self.fleet.wait_until(lambda: not self.fleet.alive(pid))  # else all may look whole before it is dead
 
 
 def whole(fleet: Any, running: Any, port: int) -> bool:
